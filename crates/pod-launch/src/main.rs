@@ -1,0 +1,2 @@
+//! pod-launch
+fn main() {}

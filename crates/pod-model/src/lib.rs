@@ -1,0 +1,11 @@
+//! The words of podwright: identifiers, quantities, the validated Pod, what the runtime half is told to make of it, and what it reports back.
+//!
+//! This crate is pure: no I/O, clock, environment, thread or async. What a function needs is an argument of it.
+
+pub mod config;
+pub mod ids;
+pub mod pod;
+pub mod quantity;
+pub mod runtime;
+pub mod status;
+pub mod volume;

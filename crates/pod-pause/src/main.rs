@@ -1,0 +1,2 @@
+//! pod-pause
+fn main() {}

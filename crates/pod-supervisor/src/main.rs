@@ -1,0 +1,2 @@
+//! pod-supervisor
+fn main() {}

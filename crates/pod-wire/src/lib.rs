@@ -1,0 +1,20 @@
+//! Messages between the node daemon and a sandbox's supervisor, and between a supervisor and its launchers. Types only.
+//!
+//! Framing on every socket: a length (u32, little endian, at most [`MAX_FRAME`]) and that many bytes of JSON. Descriptors travel as
+//! SCM_RIGHTS with the first byte of the frame that speaks of them.
+//!
+//! ```text
+//! node ──Request{id}──▶ supervisor ──LaunchRequest──▶ launcher (one an operation)
+//!      ◀──Reply{id}────            ◀──LaunchReply + pidfd──
+//!      ◀──Event────────
+//! ```
+
+pub mod launch;
+pub mod supervisor;
+pub mod verify;
+
+/// Version of the protocol; a peer takes this one and the one before.
+pub const VERSION: u32 = 1;
+
+/// Longest frame in bytes; what is larger travels as a memfd.
+pub const MAX_FRAME: usize = 16 << 20;

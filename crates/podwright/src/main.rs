@@ -1,0 +1,2 @@
+//! podwright
+fn main() {}
