@@ -3,7 +3,9 @@
 //! Every verb is idempotent: asked again after it was done, it answers as before and changes nothing. A verb that fails leaves
 //! nothing behind that the same verb, asked again, or the matching removal would not take care of.
 
-use pod_model::config::{ContainerConfig, ExecConfig, PodCgroup, SandboxConfig, VolumeToPrepare};
+use pod_model::config::{
+    ContainerConfig, ExecConfig, ImageFacts, PodCgroup, SandboxConfig, VolumeToPrepare,
+};
 use pod_model::ids::{CgroupPath, ContainerId, ContainerName, PodRef, PodUid, SandboxId};
 use pod_model::runtime::{Exit, PodRuntime};
 use std::fmt;
@@ -41,7 +43,10 @@ pub enum HostErrorKind {
 impl HostError {
     /// An error of that kind.
     pub fn new(kind: HostErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self {
+            kind,
+            message: message.into(),
+        }
     }
 }
 
@@ -109,32 +114,80 @@ pub enum ExecStreams {
 /// The runtime half, as the driver uses it.
 pub trait Host: Send + Sync + 'static {
     /// Makes the pod-level cgroup with these values, and the pod's data folders.
-    fn ensure_pod(&self, pod: &PodRef, cgroup: &CgroupPath, values: &PodCgroup) -> impl Future<Output = HostResult<()>> + Send;
+    fn ensure_pod(
+        &self,
+        pod: &PodRef,
+        cgroup: &CgroupPath,
+        values: &PodCgroup,
+    ) -> impl Future<Output = HostResult<()>> + Send;
 
     /// Makes or updates the pod's volumes. All problems at once.
-    fn prepare_volumes(&self, pod: &PodRef, volumes: &[VolumeToPrepare]) -> impl Future<Output = Result<(), Vec<VolumeError>>> + Send;
+    fn prepare_volumes(
+        &self,
+        pod: &PodRef,
+        volumes: &[VolumeToPrepare],
+    ) -> impl Future<Output = Result<(), Vec<VolumeError>>> + Send;
 
-    /// Starts supervisor and pause process. The sandbox is ready when this returns.
-    fn run_sandbox(&self, config: &SandboxConfig) -> impl Future<Output = HostResult<()>> + Send;
+    /// Starts supervisor and pause process. Gives the sandbox's own network namespace (`None` with the node's), for the network to attach.
+    fn run_sandbox(
+        &self,
+        config: &SandboxConfig,
+    ) -> impl Future<Output = HostResult<Option<OwnedFd>>> + Send;
+
+    /// Notes the address that the network gave the sandbox (`None`: it has none), so that [`Host::observe`] reports it.
+    fn set_address(
+        &self,
+        pod: &PodUid,
+        id: &SandboxId,
+        ip: Option<String>,
+    ) -> impl Future<Output = HostResult<()>> + Send;
 
     /// Kills what is left in a sandbox and ends its pause process and supervisor. Records of its containers stay readable.
-    fn stop_sandbox(&self, pod: &PodUid, id: &SandboxId) -> impl Future<Output = HostResult<()>> + Send;
+    fn stop_sandbox(
+        &self,
+        pod: &PodUid,
+        id: &SandboxId,
+    ) -> impl Future<Output = HostResult<()>> + Send;
 
     /// Forgets a stopped sandbox: its run folder and everything in it.
-    fn remove_sandbox(&self, pod: &PodUid, id: &SandboxId) -> impl Future<Output = HostResult<()>> + Send;
+    fn remove_sandbox(
+        &self,
+        pod: &PodUid,
+        id: &SandboxId,
+    ) -> impl Future<Output = HostResult<()>> + Send;
 
-    /// Makes a container, verifies it and starts it. Returns once its process is let go. `image` is the unpacked image.
-    fn start_container(&self, pod: &PodRef, config: &ContainerConfig) -> impl Future<Output = HostResult<()>> + Send;
+    /// Makes a container from its image, verifies it and starts it. Returns once its process is let go.
+    fn start_container(
+        &self,
+        pod: &PodRef,
+        config: &ContainerConfig,
+        image: &ImageFacts,
+    ) -> impl Future<Output = HostResult<()>> + Send;
 
     /// Sends the stop signal, and SIGKILL to the whole container once `grace_ms` have passed. Returns at once: the end comes as an event.
     /// Asked again with a shorter grace, the end moves closer.
-    fn stop_container(&self, pod: &PodUid, id: &ContainerId, grace_ms: u64) -> impl Future<Output = HostResult<()>> + Send;
+    fn stop_container(
+        &self,
+        pod: &PodUid,
+        id: &ContainerId,
+        grace_ms: u64,
+    ) -> impl Future<Output = HostResult<()>> + Send;
 
     /// Forgets an ended container: snapshot, cgroup, bundle, record; with `logs` its log files too.
-    fn remove_container(&self, pod: &PodUid, id: &ContainerId, logs: bool) -> impl Future<Output = HostResult<()>> + Send;
+    fn remove_container(
+        &self,
+        pod: &PodUid,
+        id: &ContainerId,
+        logs: bool,
+    ) -> impl Future<Output = HostResult<()>> + Send;
 
     /// Starts a process in a running container.
-    fn exec(&self, pod: &PodUid, id: &ContainerId, config: &ExecConfig) -> impl Future<Output = HostResult<ExecSession>> + Send;
+    fn exec(
+        &self,
+        pod: &PodUid,
+        id: &ContainerId,
+        config: &ExecConfig,
+    ) -> impl Future<Output = HostResult<ExecSession>> + Send;
 
     /// Sets the size of an exec'd terminal, or of a container's. `streams` is what [`Host::exec`] gave.
     fn resize(&self, terminal: &OwnedFd, columns: u16, rows: u16) -> HostResult<()>;
@@ -143,7 +196,11 @@ pub trait Host: Send + Sync + 'static {
     fn observe(&self, pod: &PodUid) -> impl Future<Output = PodRuntime> + Send;
 
     /// Removes everything that belongs to the pod: sandboxes left, cgroup, volumes, data folders, logs.
-    fn remove_pod(&self, pod: &PodRef, cgroup: &CgroupPath) -> impl Future<Output = HostResult<()>> + Send;
+    fn remove_pod(
+        &self,
+        pod: &PodRef,
+        cgroup: &CgroupPath,
+    ) -> impl Future<Output = HostResult<()>> + Send;
 }
 
 /// A volume that could not be made.

@@ -1,14 +1,15 @@
 //! What the driver needs of the image store.
 
-use pod_model::ids::{ImageId, ImageName};
+use pod_model::config::ImageFacts;
+use pod_model::ids::ImageName;
 use pod_model::pod::PullPolicy;
 use std::future::Future;
 
 /// A name that was resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// Digest of the image's config.
-    pub id: ImageId,
+    /// The unpacked image.
+    pub facts: ImageFacts,
     /// Whether it was there already.
     pub already_present: bool,
     /// Bytes of its blobs.
@@ -43,5 +44,9 @@ pub enum ImageError {
 /// The image store, as the driver uses it.
 pub trait Images: Send + Sync + 'static {
     /// What that name stands for, fetched if policy asks and it can be.
-    fn ensure(&self, name: &ImageName, policy: PullPolicy) -> impl Future<Output = Result<Resolved, ImageError>> + Send;
+    fn ensure(
+        &self,
+        name: &ImageName,
+        policy: PullPolicy,
+    ) -> impl Future<Output = Result<Resolved, ImageError>> + Send;
 }

@@ -2,7 +2,10 @@
 //!
 //! pod-plan makes these from a Pod, pod-cri from a kubelet's calls; pod-host and pod-oci read them.
 
-use crate::ids::{CgroupPath, ContainerId, ContainerName, HostPath, ImageId, ImageName, PodPath, PodRef, SandboxId, VolumeName};
+use crate::ids::{
+    CgroupPath, ContainerId, ContainerName, HostPath, ImageId, ImageName, PodPath, PodRef,
+    SandboxId, VolumeName,
+};
 use crate::runtime::NamespaceMode;
 use crate::volume::HostPathType;
 use serde::{Deserialize, Serialize};
@@ -144,7 +147,10 @@ pub enum MountSource {
 
 /// Who sees mounts made later (`rprivate`, `rslave`, `rshared`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "names are those of the kernel's mount propagation")]
+#[expect(
+    missing_docs,
+    reason = "names are those of the kernel's mount propagation"
+)]
 pub enum Propagation {
     Private,
     Slave,
@@ -273,6 +279,37 @@ pub struct ExecConfig {
 /// Hash that tells whether a running container was made from the spec as it is now: FNV-1a 32 of name and image
 /// (as the kubelet, only the image of a container can change without being another container).
 pub fn spec_hash(name: &ContainerName, image: &ImageName) -> u32 {
-    let bytes = name.as_str().bytes().chain(std::iter::once(0)).chain(image.as_str().bytes());
-    bytes.fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193))
+    let bytes = name
+        .as_str()
+        .bytes()
+        .chain(std::iter::once(0))
+        .chain(image.as_str().bytes());
+    bytes.fold(0x811c_9dc5_u32, |h, b| {
+        (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
+    })
+}
+
+/// An image as a container needs it: where its files are, and what its config says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageFacts {
+    /// Digest of its config.
+    pub id: ImageId,
+    /// Folders of its unpacked layers, topmost first.
+    pub layers: Vec<HostPath>,
+    /// `config.Entrypoint`.
+    pub entrypoint: Vec<String>,
+    /// `config.Cmd`.
+    pub cmd: Vec<String>,
+    /// `config.Env`, `NAME=value`.
+    pub env: Vec<String>,
+    /// `config.User`: "", uid, uid:gid, name, name:group.
+    pub user: String,
+    /// `config.WorkingDir`.
+    pub working_dir: String,
+    /// `config.StopSignal`.
+    pub stop_signal: String,
+    /// Text of the image's /etc/passwd (at most 1 MiB of it, no symlink followed out of the image); "" if it has none.
+    pub passwd: String,
+    /// Text of the image's /etc/group, likewise.
+    pub group: String,
 }

@@ -121,7 +121,12 @@ pub struct CgroupPathError {
 impl CgroupPath {
     /// Reads an absolute path of at least one component.
     pub fn parse(text: &str) -> Result<Self, CgroupPathError> {
-        let fail = |problem| Err(CgroupPathError { text: text.to_owned(), problem });
+        let fail = |problem| {
+            Err(CgroupPathError {
+                text: text.to_owned(),
+                problem,
+            })
+        };
         let Some(rest) = text.strip_prefix('/') else {
             return fail("must begin with /");
         };
@@ -145,7 +150,10 @@ impl CgroupPath {
     /// The cgroup of that name below this one.
     pub fn child(&self, name: &str) -> Result<Self, CgroupPathError> {
         if name.contains('/') {
-            return Err(CgroupPathError { text: name.to_owned(), problem: "a component must not hold /" });
+            return Err(CgroupPathError {
+                text: name.to_owned(),
+                problem: "a component must not hold /",
+            });
         }
         Self::parse(&format!("{}/{name}", self.0))
     }
@@ -213,7 +221,10 @@ impl PodPath {
 
     /// How many components deep it lies: mounts are made in this order.
     pub fn depth(&self) -> usize {
-        self.0.components().filter(|c| matches!(c, Component::Normal(_))).count()
+        self.0
+            .components()
+            .filter(|c| matches!(c, Component::Normal(_)))
+            .count()
     }
 }
 
@@ -223,14 +234,20 @@ mod tests {
 
     #[test]
     fn a_cgroup_path_can_be_neither_empty_nor_root_nor_climb() {
-        for bad in ["", "/", "a", "/a//b", "/a/", "/..", "/a/../b", "/a/.", "/a\0b", "/a\nb"] {
+        for bad in [
+            "", "/", "a", "/a//b", "/a/", "/..", "/a/../b", "/a/.", "/a\0b", "/a\nb",
+        ] {
             assert!(CgroupPath::parse(bad).is_err(), "{bad:?} was taken");
         }
         let pod = CgroupPath::parse("/podwright/pod1").unwrap();
         assert_eq!(pod.child("c").unwrap().as_str(), "/podwright/pod1/c");
         assert!(pod.child("a/b").is_err() && pod.child("..").is_err() && pod.child("").is_err());
         assert!(pod.is_within(&CgroupPath::parse("/podwright").unwrap()));
-        assert!(!CgroupPath::parse("/podwright2").unwrap().is_within(&CgroupPath::parse("/podwright").unwrap()));
+        assert!(
+            !CgroupPath::parse("/podwright2")
+                .unwrap()
+                .is_within(&CgroupPath::parse("/podwright").unwrap())
+        );
         assert!(serde_json_like(r"/").is_err());
     }
 

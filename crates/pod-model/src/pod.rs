@@ -3,7 +3,9 @@
 //! Names and shapes of fields are those of the Kubernetes API (JSON names in camel case), so a value of this module can be read from
 //! the wire form once pod-manifest has checked it. What a field means stands in the Kubernetes API reference under the same name.
 
-use crate::ids::{ContainerName, ImageName, Namespace, NodeName, PodName, PodRef, PodUid, VolumeName};
+use crate::ids::{
+    ContainerName, ImageName, Namespace, NodeName, PodName, PodRef, PodUid, VolumeName,
+};
 use crate::quantity::Quantity;
 use crate::status::PodStatus;
 use crate::volume::Volume;
@@ -28,7 +30,11 @@ pub struct Pod {
 impl Pod {
     /// Namespace, name and uid together.
     pub fn reference(&self) -> PodRef {
-        PodRef { namespace: self.metadata.namespace.clone(), name: self.metadata.name.clone(), uid: self.metadata.uid.clone() }
+        PodRef {
+            namespace: self.metadata.namespace.clone(),
+            name: self.metadata.name.clone(),
+            uid: self.metadata.uid.clone(),
+        }
     }
 
     /// Whether deletion has been asked for.
@@ -40,7 +46,10 @@ impl Pod {
 /// `metadata` of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ObjectMeta")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ObjectMeta"
+)]
 pub struct Metadata {
     pub name: PodName,
     pub namespace: Namespace,
@@ -60,7 +69,10 @@ pub struct Metadata {
 /// `spec` of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.PodSpec")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.PodSpec"
+)]
 pub struct PodSpec {
     pub containers: Vec<Container>,
     pub init_containers: Vec<Container>,
@@ -119,7 +131,10 @@ pub enum DnsPolicy {
 /// `dnsConfig`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.PodDNSConfig")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.PodDNSConfig"
+)]
 pub struct DnsConfig {
     pub nameservers: Vec<String>,
     pub searches: Vec<String>,
@@ -129,7 +144,10 @@ pub struct DnsConfig {
 /// One resolver option.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.PodDNSConfigOption")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.PodDNSConfigOption"
+)]
 pub struct DnsOption {
     pub name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,7 +157,10 @@ pub struct DnsOption {
 /// One line of `/etc/hosts` that the pod asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.HostAlias")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.HostAlias"
+)]
 pub struct HostAlias {
     pub ip: String,
     pub hostnames: Vec<String>,
@@ -148,7 +169,10 @@ pub struct HostAlias {
 /// `readinessGates[]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.PodReadinessGate")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.PodReadinessGate"
+)]
 pub struct ReadinessGate {
     pub condition_type: String,
 }
@@ -156,7 +180,10 @@ pub struct ReadinessGate {
 /// `schedulingGates[]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.PodSchedulingGate")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.PodSchedulingGate"
+)]
 pub struct SchedulingGate {
     pub name: String,
 }
@@ -164,7 +191,10 @@ pub struct SchedulingGate {
 /// A container of any kind: init, app or ephemeral.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.Container")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.Container"
+)]
 pub struct Container {
     pub name: ContainerName,
     pub image: ImageName,
@@ -224,9 +254,18 @@ impl PodSpec {
 
     /// All containers, init first, then apps, then ephemeral ones, each with its kind and its index in its list.
     pub fn all(&self) -> impl Iterator<Item = (ContainerKind, usize, &Container)> {
-        [ContainerKind::Init, ContainerKind::App, ContainerKind::Ephemeral]
-            .into_iter()
-            .flat_map(|kind| self.list(kind).iter().enumerate().map(move |(i, c)| (kind, i, c)))
+        [
+            ContainerKind::Init,
+            ContainerKind::App,
+            ContainerKind::Ephemeral,
+        ]
+        .into_iter()
+        .flat_map(|kind| {
+            self.list(kind)
+                .iter()
+                .enumerate()
+                .map(move |(i, c)| (kind, i, c))
+        })
     }
 
     /// The container of that name.
@@ -260,7 +299,10 @@ pub enum TerminationMessagePolicy {
 /// `resources` of a container or a pod.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ResourceRequirements")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ResourceRequirements"
+)]
 pub struct Resources {
     pub requests: ResourceList,
     pub limits: ResourceList,
@@ -269,7 +311,10 @@ pub struct Resources {
 /// `resizePolicy[]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ContainerResizePolicy")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ContainerResizePolicy"
+)]
 pub struct ResizePolicy {
     pub resource_name: String,
     pub restart_policy: String,
@@ -278,7 +323,10 @@ pub struct ResizePolicy {
 /// `restartPolicyRules[]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ContainerRestartRule")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ContainerRestartRule"
+)]
 pub struct RestartRule {
     pub action: RestartAction,
     #[serde(default)]
@@ -313,7 +361,10 @@ pub enum ExitCodeOperator {
 /// `env[]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.EnvVar")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.EnvVar"
+)]
 pub struct EnvVar {
     pub name: String,
     pub value: Option<String>,
@@ -323,7 +374,10 @@ pub struct EnvVar {
 /// `env[].valueFrom`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.EnvVarSource")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.EnvVarSource"
+)]
 pub struct EnvSource {
     pub field_ref: Option<FieldRef>,
     pub resource_field_ref: Option<ResourceFieldRef>,
@@ -335,7 +389,10 @@ pub struct EnvSource {
 /// Names a field of the pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ObjectFieldSelector")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ObjectFieldSelector"
+)]
 pub struct FieldRef {
     pub api_version: Option<String>,
     pub field_path: String,
@@ -344,7 +401,10 @@ pub struct FieldRef {
 /// Names a resource of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ResourceFieldSelector")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ResourceFieldSelector"
+)]
 pub struct ResourceFieldRef {
     pub container_name: Option<ContainerName>,
     pub resource: String,
@@ -354,7 +414,10 @@ pub struct ResourceFieldRef {
 /// Names one key of a ConfigMap or Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ConfigMapKeySelector and v1.SecretKeySelector")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ConfigMapKeySelector and v1.SecretKeySelector"
+)]
 pub struct KeyRef {
     pub name: String,
     pub key: String,
@@ -364,7 +427,10 @@ pub struct KeyRef {
 /// Names one variable of a file in a volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.FileKeySelector")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.FileKeySelector"
+)]
 pub struct FileKeyRef {
     pub volume_name: VolumeName,
     pub path: String,
@@ -375,7 +441,10 @@ pub struct FileKeyRef {
 /// `envFrom[]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.EnvFromSource")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.EnvFromSource"
+)]
 pub struct EnvFrom {
     pub prefix: Option<String>,
     pub config_map_ref: Option<ObjectRef>,
@@ -394,7 +463,10 @@ pub struct ObjectRef {
 /// `ports[]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ContainerPort")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ContainerPort"
+)]
 pub struct Port {
     pub name: Option<String>,
     pub container_port: i32,
@@ -407,7 +479,10 @@ pub struct Port {
 /// `volumeMounts[]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.VolumeMount")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.VolumeMount"
+)]
 pub struct VolumeMount {
     pub name: VolumeName,
     pub mount_path: String,
@@ -448,7 +523,10 @@ pub enum IntOrString {
 /// A probe of any of the three kinds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.Probe")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.Probe"
+)]
 pub struct Probe {
     #[serde(flatten)]
     pub handler: Handler,
@@ -463,7 +541,10 @@ pub struct Probe {
 /// What a probe or a hook does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ProbeHandler and v1.LifecycleHandler")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ProbeHandler and v1.LifecycleHandler"
+)]
 pub struct Handler {
     pub exec: Option<ExecAction>,
     pub http_get: Option<HttpGetAction>,
@@ -475,7 +556,10 @@ pub struct Handler {
 /// `exec`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ExecAction")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ExecAction"
+)]
 pub struct ExecAction {
     pub command: Vec<String>,
 }
@@ -483,7 +567,10 @@ pub struct ExecAction {
 /// `httpGet`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.HTTPGetAction")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.HTTPGetAction"
+)]
 pub struct HttpGetAction {
     #[serde(default)]
     pub path: Option<String>,
@@ -499,7 +586,10 @@ pub struct HttpGetAction {
 /// One header of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.HTTPHeader")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.HTTPHeader"
+)]
 pub struct HttpHeader {
     pub name: String,
     pub value: String,
@@ -507,7 +597,10 @@ pub struct HttpHeader {
 
 /// `tcpSocket`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.TCPSocketAction")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.TCPSocketAction"
+)]
 pub struct TcpSocketAction {
     pub port: IntOrString,
     #[serde(default)]
@@ -517,7 +610,10 @@ pub struct TcpSocketAction {
 /// `grpc`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.GRPCAction")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.GRPCAction"
+)]
 pub struct GrpcAction {
     pub port: i32,
     pub service: Option<String>,
@@ -526,7 +622,10 @@ pub struct GrpcAction {
 /// `sleep`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.SleepAction")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.SleepAction"
+)]
 pub struct SleepAction {
     pub seconds: i64,
 }
@@ -534,7 +633,10 @@ pub struct SleepAction {
 /// `lifecycle`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.Lifecycle")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.Lifecycle"
+)]
 pub struct Lifecycle {
     pub post_start: Option<Handler>,
     pub pre_stop: Option<Handler>,
@@ -544,7 +646,10 @@ pub struct Lifecycle {
 /// `securityContext` of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.PodSecurityContext")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.PodSecurityContext"
+)]
 pub struct PodSecurityContext {
     pub run_as_user: Option<i64>,
     pub run_as_group: Option<i64>,
@@ -577,7 +682,10 @@ pub enum FsGroupChangePolicy {
 /// `seccompProfile` or `appArmorProfile`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.SeccompProfile")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.SeccompProfile"
+)]
 pub struct Profile {
     #[serde(rename = "type")]
     pub kind: ProfileType,
@@ -597,7 +705,10 @@ pub enum ProfileType {
 /// `sysctls[]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.Sysctl")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.Sysctl"
+)]
 pub struct Sysctl {
     pub name: String,
     pub value: String,
@@ -606,7 +717,10 @@ pub struct Sysctl {
 /// `securityContext` of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.SecurityContext")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.SecurityContext"
+)]
 pub struct SecurityContext {
     pub run_as_user: Option<i64>,
     pub run_as_group: Option<i64>,
@@ -631,7 +745,10 @@ pub enum ProcMount {
 /// `capabilities`: names with or without `CAP_`, or `ALL`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.Capabilities")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.Capabilities"
+)]
 pub struct Capabilities {
     pub add: Vec<String>,
     pub drop: Vec<String>,

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 /// `status`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.PodStatus")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.PodStatus"
+)]
 pub struct PodStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
@@ -92,7 +95,10 @@ pub enum QosClass {
 /// `status.conditions[]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.PodCondition")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.PodCondition"
+)]
 pub struct Condition {
     #[serde(rename = "type")]
     pub kind: String,
@@ -113,7 +119,10 @@ pub struct Condition {
 /// `status.containerStatuses[]` and its siblings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ContainerStatus")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ContainerStatus"
+)]
 pub struct ContainerStatus {
     pub name: ContainerName,
     pub state: ContainerState,
@@ -140,7 +149,10 @@ pub struct ContainerStatus {
 /// `state` and `lastState`: at most one is set; none set means Waiting without a reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ContainerState")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ContainerState"
+)]
 pub struct ContainerState {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
@@ -153,7 +165,10 @@ pub struct ContainerState {
 /// Not running yet, or not again yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ContainerStateWaiting")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ContainerStateWaiting"
+)]
 pub struct Waiting {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -164,7 +179,10 @@ pub struct Waiting {
 /// Running.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ContainerStateRunning")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ContainerStateRunning"
+)]
 pub struct Running {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -173,7 +191,10 @@ pub struct Running {
 /// Ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ContainerStateTerminated")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ContainerStateTerminated"
+)]
 pub struct Terminated {
     pub exit_code: i32,
     #[serde(skip_serializing_if = "is_zero")]
@@ -197,7 +218,10 @@ fn is_zero(n: &i32) -> bool {
 /// `volumeMounts[]` of a container status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.VolumeMountStatus")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.VolumeMountStatus"
+)]
 pub struct VolumeMountStatus {
     pub name: String,
     pub mount_path: String,
@@ -210,7 +234,10 @@ pub struct VolumeMountStatus {
 /// `user` of a container status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ContainerUser")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ContainerUser"
+)]
 pub struct ContainerUser {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub linux: Option<LinuxUser>,
@@ -219,7 +246,10 @@ pub struct ContainerUser {
 /// The ids that the first process of a container has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.LinuxContainerUser")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.LinuxContainerUser"
+)]
 pub struct LinuxUser {
     pub uid: i64,
     pub gid: i64,

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 /// A volume of a pod. At most one source is set; none means an emptyDir (validation and defaults see to both).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.Volume")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.Volume"
+)]
 pub struct Volume {
     pub name: VolumeName,
     pub empty_dir: Option<EmptyDir>,
@@ -22,7 +25,10 @@ pub struct Volume {
 /// `emptyDir`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.EmptyDirVolumeSource")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.EmptyDirVolumeSource"
+)]
 pub struct EmptyDir {
     /// "" (disk), `Memory`, `HugePages`, `HugePages-2Mi`, …
     pub medium: String,
@@ -32,7 +38,10 @@ pub struct EmptyDir {
 /// `hostPath`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.HostPathVolumeSource")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.HostPathVolumeSource"
+)]
 pub struct HostPathSource {
     pub path: String,
     #[serde(rename = "type")]
@@ -58,7 +67,10 @@ pub enum HostPathType {
 /// `configMap`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ConfigMapVolumeSource")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ConfigMapVolumeSource"
+)]
 pub struct ConfigMapSource {
     pub name: String,
     pub items: Vec<KeyToPath>,
@@ -69,7 +81,10 @@ pub struct ConfigMapSource {
 /// `secret`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.SecretVolumeSource")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.SecretVolumeSource"
+)]
 pub struct SecretSource {
     pub secret_name: String,
     pub items: Vec<KeyToPath>,
@@ -80,7 +95,10 @@ pub struct SecretSource {
 /// `items[]`: which key becomes which file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.KeyToPath")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.KeyToPath"
+)]
 pub struct KeyToPath {
     pub key: String,
     pub path: String,
@@ -90,7 +108,10 @@ pub struct KeyToPath {
 /// `downwardAPI`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.DownwardAPIVolumeSource")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.DownwardAPIVolumeSource"
+)]
 pub struct DownwardApiSource {
     pub items: Vec<DownwardApiFile>,
     pub default_mode: Option<i32>,
@@ -99,7 +120,10 @@ pub struct DownwardApiSource {
 /// One file of a downwardAPI volume.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.DownwardAPIVolumeFile")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.DownwardAPIVolumeFile"
+)]
 pub struct DownwardApiFile {
     pub path: String,
     pub field_ref: Option<FieldRef>,
@@ -110,7 +134,10 @@ pub struct DownwardApiFile {
 /// `projected`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.ProjectedVolumeSource")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.ProjectedVolumeSource"
+)]
 pub struct ProjectedSource {
     pub sources: Vec<Projection>,
     pub default_mode: Option<i32>,
@@ -119,7 +146,10 @@ pub struct ProjectedSource {
 /// One source of a projected volume; exactly one is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.VolumeProjection")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.VolumeProjection"
+)]
 pub struct Projection {
     pub config_map: Option<ConfigMapSource>,
     pub secret: Option<ProjectedSecret>,
@@ -129,7 +159,10 @@ pub struct Projection {
 /// A secret inside a projected volume: here its name stands under `name`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(missing_docs, reason = "field names and meanings are those of v1.SecretProjection")]
+#[expect(
+    missing_docs,
+    reason = "field names and meanings are those of v1.SecretProjection"
+)]
 pub struct ProjectedSecret {
     pub name: String,
     pub items: Vec<KeyToPath>,

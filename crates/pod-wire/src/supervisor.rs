@@ -133,9 +133,18 @@ pub struct Reply {
 pub enum ReplyBody {
     Done,
     State(Vec<ContainerState>),
-    Created { pid: i32, clamped: Vec<String> },
-    Started { pid: i32, started_at: String, clamped: Vec<String> },
-    Execed { pid: i32 },
+    Created {
+        pid: i32,
+        clamped: Vec<String>,
+    },
+    Started {
+        pid: i32,
+        started_at: String,
+        clamped: Vec<String>,
+    },
+    Execed {
+        pid: i32,
+    },
 }
 
 /// A bad answer: which step failed, and why. Nothing of the operation is left.
