@@ -1,0 +1,6 @@
+//! Kinds about what kubectl shows.
+
+use super::Check;
+
+/// The kinds of this area.
+pub const KINDS: &[(&str, Check)] = &[];
