@@ -3,18 +3,15 @@
 //! Names and shapes of fields are those of the Kubernetes API (JSON names in camel case), so a value of this module can be read from
 //! the wire form once pod-manifest has checked it. What a field means stands in the Kubernetes API reference under the same name.
 
+pub use crate::common::{FieldRef, ResourceFieldRef, ResourceList, Resources};
 use crate::ids::{
     ContainerName, ImageName, Namespace, NodeName, PodName, PodRef, PodUid, VolumeName,
 };
-use crate::quantity::Quantity;
 use crate::status::PodStatus;
 use crate::volume::Volume;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Amounts by resource name (`cpu`, `memory`, `hugepages-2Mi`, …).
-pub type ResourceList = BTreeMap<String, Quantity>;
 
 /// A Pod after validation and defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -296,18 +293,6 @@ pub enum TerminationMessagePolicy {
     FallbackToLogsOnError,
 }
 
-/// `resources` of a container or a pod.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[expect(
-    missing_docs,
-    reason = "field names and meanings are those of v1.ResourceRequirements"
-)]
-pub struct Resources {
-    pub requests: ResourceList,
-    pub limits: ResourceList,
-}
-
 /// `resizePolicy[]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -384,31 +369,6 @@ pub struct EnvSource {
     pub config_map_key_ref: Option<KeyRef>,
     pub secret_key_ref: Option<KeyRef>,
     pub file_key_ref: Option<FileKeyRef>,
-}
-
-/// Names a field of the pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[expect(
-    missing_docs,
-    reason = "field names and meanings are those of v1.ObjectFieldSelector"
-)]
-pub struct FieldRef {
-    pub api_version: Option<String>,
-    pub field_path: String,
-}
-
-/// Names a resource of a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[expect(
-    missing_docs,
-    reason = "field names and meanings are those of v1.ResourceFieldSelector"
-)]
-pub struct ResourceFieldRef {
-    pub container_name: Option<ContainerName>,
-    pub resource: String,
-    pub divisor: Option<Quantity>,
 }
 
 /// Names one key of a ConfigMap or Secret.

@@ -1,7 +1,7 @@
 //! `status` of a pod, in the shape of `v1.PodStatus`.
 
+use crate::common::{ResourceList, Resources};
 use crate::ids::ContainerName;
-use crate::pod::{ResourceList, Resources};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! `volumes[]` of a pod: the sources that podwright mounts.
 
+use crate::common::{FieldRef, ResourceFieldRef};
 use crate::ids::VolumeName;
-use crate::pod::{FieldRef, ResourceFieldRef};
 use crate::quantity::Quantity;
 use serde::{Deserialize, Serialize};
 
