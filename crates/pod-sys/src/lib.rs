@@ -1,1 +1,8 @@
-//! pod-sys
+//! The one crate with unsafe code: kernel interfaces that no crate wraps safely, behind signatures that speak
+//! [`OwnedFd`](std::os::fd::OwnedFd) and [`BorrowedFd`](std::os::fd::BorrowedFd).
+//!
+//! Each `unsafe` block names the invariant that it relies on. Nothing here decides anything.
+
+#![allow(unsafe_code)]
+
+pub mod frame;
