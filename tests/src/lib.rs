@@ -1,1 +1,9 @@
-//! End-to-end harness.
+//! What every end-to-end case stands on: a node of its own, and the leak check that ends it.
+//!
+//! A [`Node`] has its own root, run and log folders, its own cgroup prefix, and talks to the real `podwright` binary. Cases run one
+//! after the other (`--test-threads=1`): the leak check looks at the whole machine.
+
+pub mod leak;
+pub mod node;
+
+pub use node::{Node, Outcome};
