@@ -27,18 +27,34 @@ pub struct Snapshot {
 impl Snapshot {
     /// Takes stock. `words` are what belongs to the node: its folders' and its cgroup's name.
     pub fn take(words: &[&str]) -> Self {
-        let mut all = Self { cgroups: cgroups(words), links: names("/sys/class/net"), nft: nft(), ..Self::default() };
+        let mut all = Self {
+            cgroups: cgroups(words),
+            links: names("/sys/class/net"),
+            nft: nft(),
+            ..Self::default()
+        };
         for pid in pids() {
             let base = PathBuf::from(format!("/proc/{pid}"));
             if let Ok(link) = fs::read_link(base.join("ns/net")) {
-                all.network_namespaces.insert(link.to_string_lossy().into_owned());
+                all.network_namespaces
+                    .insert(link.to_string_lossy().into_owned());
             }
-            let command = String::from_utf8_lossy(&fs::read(base.join("cmdline")).unwrap_or_default()).replace('\0', " ");
-            let name = fs::read_to_string(base.join("comm")).unwrap_or_default().trim().to_owned();
+            let command =
+                String::from_utf8_lossy(&fs::read(base.join("cmdline")).unwrap_or_default())
+                    .replace('\0', " ");
+            let name = fs::read_to_string(base.join("comm"))
+                .unwrap_or_default()
+                .trim()
+                .to_owned();
             let cgroup = fs::read_to_string(base.join("cgroup")).unwrap_or_default();
             let stat = fs::read_to_string(base.join("stat")).unwrap_or_default();
-            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()).unwrap_or('?');
-            let ours = words.iter().any(|w| command.contains(w) || cgroup.contains(w));
+            let state = stat
+                .rsplit_once(") ")
+                .and_then(|(_, rest)| rest.chars().next())
+                .unwrap_or('?');
+            let ours = words
+                .iter()
+                .any(|w| command.contains(w) || cgroup.contains(w));
             if state == 'Z' {
                 if ours || name.starts_with("podwright") {
                     all.zombies.insert(format!("{pid} {name}"));
@@ -46,7 +62,10 @@ impl Snapshot {
             } else if ours && pid != std::process::id() {
                 all.processes.insert(format!("{pid} {command}"));
             }
-            for line in fs::read_to_string(base.join("mountinfo")).unwrap_or_default().lines() {
+            for line in fs::read_to_string(base.join("mountinfo"))
+                .unwrap_or_default()
+                .lines()
+            {
                 if words.iter().any(|w| line.contains(w)) {
                     let place = line.split(' ').nth(4).unwrap_or(line);
                     all.mounts.insert(format!("{place} (seen by {pid} {name})"));
@@ -60,15 +79,27 @@ impl Snapshot {
     pub fn since(&self, before: &Snapshot) -> Vec<String> {
         let mut found = Vec::new();
         let mut note = |kind: &str, now: Vec<String>, then: Vec<String>| {
-            found.extend(now.into_iter().filter(|x| !then.contains(x)).map(|x| format!("{kind}: {x}")));
+            found.extend(
+                now.into_iter()
+                    .filter(|x| !then.contains(x))
+                    .map(|x| format!("{kind}: {x}")),
+            );
         };
         let text = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
-        let paths = |set: &BTreeSet<PathBuf>| set.iter().map(|p| p.display().to_string()).collect::<Vec<_>>();
+        let paths = |set: &BTreeSet<PathBuf>| {
+            set.iter()
+                .map(|p| p.display().to_string())
+                .collect::<Vec<_>>()
+        };
         note("process", text(&self.processes), text(&before.processes));
         note("zombie", text(&self.zombies), text(&before.zombies));
         note("mount", text(&self.mounts), text(&before.mounts));
         note("cgroup", paths(&self.cgroups), paths(&before.cgroups));
-        note("network namespace", text(&self.network_namespaces), text(&before.network_namespaces));
+        note(
+            "network namespace",
+            text(&self.network_namespaces),
+            text(&before.network_namespaces),
+        );
         note("link", text(&self.links), text(&before.links));
         note("nft table", text(&self.nft), text(&before.nft));
         found
@@ -107,16 +138,28 @@ pub fn files(folder: &Path) -> BTreeSet<PathBuf> {
 
 /// How many descriptors and threads a process has.
 pub fn descriptors_and_threads(pid: u32) -> (usize, usize) {
-    let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).map(Iterator::count).unwrap_or(0);
+    let count = |what: &str| {
+        fs::read_dir(format!("/proc/{pid}/{what}"))
+            .map(Iterator::count)
+            .unwrap_or(0)
+    };
     (count("fd"), count("task"))
 }
 
 fn pids() -> Vec<u32> {
-    names("/proc").iter().filter_map(|n| n.parse().ok()).collect()
+    names("/proc")
+        .iter()
+        .filter_map(|n| n.parse().ok())
+        .collect()
 }
 
 fn names(folder: &str) -> BTreeSet<String> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+    fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 /// Cgroups whose path names one of the words, in every hierarchy below /sys/fs/cgroup.
@@ -140,7 +183,11 @@ fn cgroups(words: &[&str]) -> BTreeSet<PathBuf> {
 }
 
 fn nft() -> BTreeSet<String> {
-    let output = std::process::Command::new("nft").args(["list", "tables"]).output();
-    let text = output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
+    let output = std::process::Command::new("nft")
+        .args(["list", "tables"])
+        .output();
+    let text = output
+        .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
+        .unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }

@@ -26,14 +26,22 @@ impl Outcome {
     /// Fails the case unless the command succeeded; gives its standard output.
     #[track_caller]
     pub fn ok(&self) -> &str {
-        assert_eq!(self.status, 0, "{} failed\nstdout: {}\nstderr: {}", self.line, self.out, self.err);
+        assert_eq!(
+            self.status, 0,
+            "{} failed\nstdout: {}\nstderr: {}",
+            self.line, self.out, self.err
+        );
         &self.out
     }
 
     /// Fails the case unless the command ended with that status; gives its standard error.
     #[track_caller]
     pub fn fails(&self, status: i32) -> &str {
-        assert_eq!(self.status, status, "{} ended with another status\nstdout: {}\nstderr: {}", self.line, self.out, self.err);
+        assert_eq!(
+            self.status, status,
+            "{} ended with another status\nstdout: {}\nstderr: {}",
+            self.line, self.out, self.err
+        );
         &self.err
     }
 }
@@ -51,19 +59,39 @@ impl Node {
     /// A fresh node with the image `busybox` in its store.
     pub fn new(case: &str) -> Self {
         let node = Self::empty(case);
-        node.run(&["image", "import", &image().display().to_string(), "--name", "busybox"]).ok();
+        node.run(&[
+            "image",
+            "import",
+            &image().display().to_string(),
+            "--name",
+            "busybox",
+        ])
+        .ok();
         node
     }
 
     /// A fresh node with an empty store.
     pub fn empty(case: &str) -> Self {
         assert!(is_root(), "end-to-end cases need root");
-        let short: String = case.chars().filter(char::is_ascii_alphanumeric).take(12).collect();
-        let name = format!("pwt{}x{}{short}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let short: String = case
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(12)
+            .collect();
+        let name = format!(
+            "pwt{}x{}{short}",
+            std::process::id(),
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        );
         let base = PathBuf::from("/tmp").join(&name);
         fs::create_dir_all(&base).expect("make the node's folder");
         let before = Snapshot::take(&[&name]);
-        Self { name, base, before, finished: false }
+        Self {
+            name,
+            base,
+            before,
+            finished: false,
+        }
     }
 
     /// The word that all of this node's folders and cgroups carry.
@@ -97,7 +125,10 @@ impl Node {
         command
             .args(arguments)
             .env_clear()
-            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
             .env("PODWRIGHT_ROOT", self.root())
             .env("PODWRIGHT_RUN", self.run_dir())
             .env("PODWRIGHT_LOGS", self.base.join("logs"))
@@ -125,7 +156,10 @@ impl Node {
 
     fn start_with(&self, arguments: &[&str], input: &str) -> Running {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let (out, err) = (self.base.join(format!("out.{number}")), self.base.join(format!("err.{number}")));
+        let (out, err) = (
+            self.base.join(format!("out.{number}")),
+            self.base.join(format!("err.{number}")),
+        );
         let mut command = self.command(arguments);
         command.stdout(File::create(&out).expect("make a file for output"));
         command.stderr(File::create(&err).expect("make a file for output"));
@@ -135,7 +169,12 @@ impl Node {
             command.stdin(File::open(&file).expect("open the input"));
         }
         let child = command.spawn().expect("start podwright");
-        Running { child, out, err, line: format!("podwright {}", arguments.join(" ")) }
+        Running {
+            child,
+            out,
+            err,
+            line: format!("podwright {}", arguments.join(" ")),
+        }
     }
 
     /// Writes a file into the case's folder and gives its path.
@@ -154,18 +193,27 @@ impl Node {
     /// The STATUS column of one pod.
     pub fn status(&self, name: &str) -> String {
         let outcome = self.run(&["get", "pods"]);
-        let line = outcome.out.lines().find(|l| l.split_whitespace().next() == Some(name));
-        line.and_then(|l| l.split_whitespace().nth(2)).unwrap_or("").to_owned()
+        let line = outcome
+            .out
+            .lines()
+            .find(|l| l.split_whitespace().next() == Some(name));
+        line.and_then(|l| l.split_whitespace().nth(2))
+            .unwrap_or("")
+            .to_owned()
     }
 
     /// Waits until the STATUS column of a pod is one of these; fails the case after 30 s.
     #[track_caller]
     pub fn wait_status(&self, name: &str, wanted: &[&str]) -> String {
         let mut seen = String::new();
-        until(&format!("status {wanted:?} of {name}"), Duration::from_secs(30), || {
-            seen = self.status(name);
-            wanted.contains(&seen.as_str())
-        });
+        until(
+            &format!("status {wanted:?} of {name}"),
+            Duration::from_secs(30),
+            || {
+                seen = self.status(name);
+                wanted.contains(&seen.as_str())
+            },
+        );
         seen
     }
 
@@ -173,15 +221,27 @@ impl Node {
     pub fn cgroup_file(&self, path: &str, file: &str) -> Option<String> {
         let below = format!("{}/{path}", self.name);
         let mut places = vec![PathBuf::from("/sys/fs/cgroup")];
-        places.extend(fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|e| e.path()));
-        places.iter().find_map(|p| fs::read_to_string(p.join(&below).join(file)).ok()).map(|t| t.trim().to_owned())
+        places.extend(
+            fs::read_dir("/sys/fs/cgroup")
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|e| e.path()),
+        );
+        places
+            .iter()
+            .find_map(|p| fs::read_to_string(p.join(&below).join(file)).ok())
+            .map(|t| t.trim().to_owned())
     }
 
     /// Pid of the node daemon, if one runs.
     pub fn daemon(&self) -> Option<u32> {
         let text = self.run(&["version", "-o", "json"]).out;
         let value: serde_json::Value = serde_json::from_str(&text).ok()?;
-        value.pointer("/node/pid").and_then(serde_json::Value::as_u64).and_then(|p| u32::try_from(p).ok())
+        value
+            .pointer("/node/pid")
+            .and_then(serde_json::Value::as_u64)
+            .and_then(|p| u32::try_from(p).ok())
     }
 
     /// Ends the case: resets the node and fails unless nothing of it is left.
@@ -247,13 +307,16 @@ impl Running {
 
     /// What it has printed so far on standard output and standard error.
     pub fn so_far(&self) -> (String, String) {
-        let read = |p: &Path| String::from_utf8_lossy(&fs::read(p).unwrap_or_default()).into_owned();
+        let read =
+            |p: &Path| String::from_utf8_lossy(&fs::read(p).unwrap_or_default()).into_owned();
         (read(&self.out), read(&self.err))
     }
 
     /// Sends it a signal, by name.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        let status = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status();
         assert!(status.is_ok_and(|s| s.success()), "kill -s {name}");
     }
 
@@ -270,13 +333,23 @@ impl Running {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
                 let (out, err) = self.so_far();
-                panic!("{} did not end within {patience:?}\nstdout: {out}\nstderr: {err}", self.line);
+                panic!(
+                    "{} did not end within {patience:?}\nstdout: {out}\nstderr: {err}",
+                    self.line
+                );
             }
             std::thread::sleep(Duration::from_millis(5));
         };
         let (out, err) = self.so_far();
-        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-        Outcome { status: code, out, err, line: self.line }
+        let code = status
+            .code()
+            .unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        Outcome {
+            status: code,
+            out,
+            err,
+            line: self.line,
+        }
     }
 }
 
@@ -292,22 +365,34 @@ pub fn until(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
 
 /// Whether this process is root.
 pub fn is_root() -> bool {
-    fs::read_to_string("/proc/self/status").unwrap_or_default().lines().any(|l| l.starts_with("Uid:\t0\t0"))
+    fs::read_to_string("/proc/self/status")
+        .unwrap_or_default()
+        .lines()
+        .any(|l| l.starts_with("Uid:\t0\t0"))
 }
 
 /// A program that `hack/build` made.
 pub fn binary(name: &str) -> PathBuf {
-    let folder = std::env::var_os("PODWRIGHT_DIST").map(PathBuf::from).unwrap_or_else(|| {
-        PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/dist"))
-    });
+    let folder = std::env::var_os("PODWRIGHT_DIST")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/dist")));
     let path = folder.join(name);
-    assert!(path.exists(), "{} is missing: run hack/build", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run hack/build",
+        path.display()
+    );
     path.canonicalize().expect("an absolute path")
 }
 
 /// The busybox image that `hack/busybox-image` made.
 pub fn image() -> PathBuf {
     let path = binary("podwright").with_file_name("busybox-image");
-    assert!(path.exists(), "{} is missing: run hack/busybox-image {}", path.display(), path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run hack/busybox-image {}",
+        path.display(),
+        path.display()
+    );
     path
 }
