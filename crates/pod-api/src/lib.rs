@@ -1,1 +1,6 @@
-//! pod-api
+//! The Kubernetes-shaped HTTP API on the node's local socket: its server, its client, and what it needs of the node behind it.
+
+pub mod backend;
+pub mod error;
+pub mod events;
+pub mod feed;

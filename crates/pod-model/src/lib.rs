@@ -4,6 +4,7 @@
 
 pub mod common;
 pub mod config;
+pub mod event;
 pub mod ids;
 pub mod pod;
 pub mod quantity;
