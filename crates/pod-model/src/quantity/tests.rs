@@ -1,0 +1,163 @@
+//! Quantities: texts against values, and laws that hold for all of them.
+
+use super::*;
+use proptest::prelude::*;
+
+fn q(text: &str) -> Quantity {
+    text.parse()
+        .unwrap_or_else(|e| panic!("{text:?} was not taken: {e}"))
+}
+
+#[test]
+fn equal_amounts_are_equal_however_they_are_written() {
+    for (a, b) in [
+        ("1Gi", "1024Mi"),
+        ("1", "1000m"),
+        ("1k", "1e3"),
+        ("0", "0Gi"),
+        ("0.5", "500m"),
+        ("1.5Gi", "1536Mi"),
+    ] {
+        assert_eq!(q(a), q(b), "{a} and {b}");
+        let hash = |x: &Quantity| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            x.hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash(&q(a)), hash(&q(b)), "hashes of {a} and {b}");
+    }
+}
+
+#[test]
+fn what_is_no_quantity_is_refused_with_the_api_servers_words() {
+    for (text, error) in [
+        ("", QuantityError::Format),
+        (" 1", QuantityError::Format),
+        ("1+1.0M", QuantityError::Format),
+        ("1 ", QuantityError::Format),
+        ("1mm", QuantityError::Suffix),
+        ("0.1mi", QuantityError::Suffix),
+        ("1e", QuantityError::Suffix),
+        (".e-10", QuantityError::Number),
+    ] {
+        assert_eq!(text.parse::<Quantity>().unwrap_err(), error, "{text:?}");
+    }
+    assert!(
+        QuantityError::Format
+            .to_string()
+            .starts_with("quantities must match")
+    );
+}
+
+#[test]
+fn a_sum_takes_the_format_of_what_it_began_with() {
+    for (a, b, sum) in [
+        ("100m", "200m", "300m"),
+        ("1", "500m", "1500m"),
+        ("0", "1Gi", "1Gi"),
+        ("1Gi", "512Mi", "1536Mi"),
+        ("1G", "1Gi", "2073741824"),
+        ("9223372036854775807", "1", "9223372036854775808"),
+    ] {
+        assert_eq!(q(a).add(&q(b)).to_string(), sum, "{a} + {b}");
+        assert_eq!(q(sum).sub(&q(b)), q(a), "{sum} - {b}");
+    }
+}
+
+#[test]
+fn a_huge_exponent_costs_no_time_and_no_panic() {
+    for text in [
+        "1e999999999",
+        "-1e999999999",
+        "1e-999999999",
+        "9e99999999999999999999",
+        &"9".repeat(5000),
+        &format!("0.{}1Ei", "0".repeat(5000)),
+        &format!("{}Ki", "9".repeat(300)),
+    ] {
+        if let Ok(quantity) = text.parse::<Quantity>() {
+            let _ = (quantity.value(), quantity.milli_value());
+            let _ = quantity.add(&quantity).sub(&q("1")).to_string();
+            let _ = quantity.round_up(0).0.saturating_value();
+        }
+    }
+    assert_eq!(q("1e30").saturating_value(), i64::MAX);
+    assert_eq!(q("12E").saturating_value(), i64::MAX);
+    assert_eq!(q("-12E").saturating_value(), i64::MIN);
+}
+
+#[test]
+fn division_rounds_away_from_zero() {
+    for (a, b, expect) in [
+        ("250m", "1", Some(1)),
+        ("2500m", "1", Some(3)),
+        ("64Mi", "1Mi", Some(64)),
+        ("1", "1m", Some(1000)),
+        ("-1500m", "1", Some(-2)),
+        ("1", "0", None),
+    ] {
+        assert_eq!(q(a).ceil_div(&q(b)), expect, "{a} / {b}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_reads_as_the_same_amount(
+        unscaled in -(1_i128 << 96)..(1_i128 << 96),
+        scale in -9..=0_i32,
+        format in prop_oneof![Just(Format::DecimalSI), Just(Format::BinarySI), Just(Format::DecimalExponent)],
+    ) {
+        let amount = Quantity::from_scaled(unscaled, scale, format);
+        // A binary text is capped at the largest int64 when it is read.
+        prop_assume!(format != Format::BinarySI || amount.abs_fits_int64());
+        prop_assert_eq!(q(&amount.to_string()), amount);
+    }
+
+    #[test]
+    fn any_text_is_taken_or_refused_but_never_panics(text in "[-+]?[0-9.]{0,25}[eEinumkKMGTP]{0,2}[-+]?[0-9]{0,12}|.{0,20}") {
+        if let Ok(quantity) = text.parse::<Quantity>() {
+            let printed = quantity.to_string();
+            prop_assert!(printed.parse::<Quantity>().is_ok(), "{} printed as {}", text, printed);
+            let _ = (quantity.value(), quantity.milli_value(), quantity.saturating_value());
+        }
+    }
+
+    #[test]
+    fn order_is_that_of_the_numbers(a in any::<i64>(), b in any::<i64>(), s in -9..=9_i32, t in -9..=9_i32) {
+        let (x, y) = (
+            Quantity::from_scaled(i128::from(a), s, Format::DecimalSI),
+            Quantity::from_scaled(i128::from(b), t, Format::DecimalSI),
+        );
+        let nano = |n: i64, s: i32| i128::from(n) * 10_i128.pow((s + 9).unsigned_abs());
+        prop_assert_eq!(x.cmp(&y), nano(a, s).cmp(&nano(b, t)));
+        prop_assert_eq!(x.add(&y).sub(&y), x);
+    }
+
+    #[test]
+    fn rounding_up_never_moves_towards_zero(n in any::<i64>(), s in -9..=3_i32, to in -9..=6_i32) {
+        let x = Quantity::from_scaled(i128::from(n), s, Format::DecimalSI);
+        let (rounded, exact) = x.round_up(to);
+        prop_assert_eq!(exact, rounded == x);
+        if n >= 0 {
+            prop_assert!(rounded >= x);
+        } else {
+            prop_assert!(rounded <= x);
+        }
+    }
+
+    #[test]
+    fn a_quantity_survives_serde(n in any::<i64>(), s in -9..=9_i32) {
+        use serde::de::IntoDeserializer;
+        let x = Quantity::from_scaled(i128::from(n), s, Format::DecimalSI);
+        let read = Quantity::deserialize::<serde::de::value::StringDeserializer<serde::de::value::Error>>(
+            x.to_string().into_deserializer(),
+        );
+        prop_assert_eq!(read, Ok(x));
+    }
+}
+
+impl Quantity {
+    fn abs_fits_int64(&self) -> bool {
+        i64::try_from(self.amount.nano() / NANO).is_ok()
+    }
+}
