@@ -4,6 +4,7 @@
 
 pub mod common;
 pub mod config;
+pub mod container_status;
 pub mod event;
 pub mod ids;
 pub mod pod;

@@ -1,1 +1,9 @@
-//! pod-plan
+//! What a pod needs next: a pure decision from (pod, observed facts, time) to steps, and the rules it stands on.
+
+pub mod back_off;
+pub mod events;
+pub mod failure;
+pub mod memory;
+pub mod observed;
+pub mod plan;
+pub mod step;

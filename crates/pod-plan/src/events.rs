@@ -1,0 +1,232 @@
+//! Events of a pod: their texts, as Kubernetes v1.36 has them, and how repeated ones are counted.
+
+use jiff::{SignedDuration, Timestamp};
+use pod_model::event::{Event, EventKind};
+use pod_model::ids::{ContainerName, ImageName, NodeName, PodRef};
+use pod_model::pod::{ContainerKind, Pod};
+
+/// Something worth telling about a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodEvent {
+    /// `type`.
+    pub kind: EventKind,
+    /// `reason`.
+    pub reason: String,
+    /// `message`.
+    pub message: String,
+    /// `involvedObject.fieldPath`, such as `spec.initContainers{init-a}`; empty for the pod as a whole.
+    pub field_path: String,
+    /// Who says it: `kubelet`, or `default-scheduler` for Scheduled.
+    pub component: String,
+}
+
+/// What counting does to an event that was said before.
+const SAME_MESSAGE_WINDOW: SignedDuration = SignedDuration::from_hours(1);
+
+impl PodEvent {
+    /// An event about the pod as a whole.
+    pub fn of_pod(kind: EventKind, reason: &str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            reason: reason.to_owned(),
+            message: message.into(),
+            field_path: String::new(),
+            component: "kubelet".to_owned(),
+        }
+    }
+
+    /// An event about one container.
+    pub fn of_container(
+        list: ContainerKind,
+        name: &ContainerName,
+        kind: EventKind,
+        reason: &str,
+        message: impl Into<String>,
+    ) -> Self {
+        let field = match list {
+            ContainerKind::Init => "initContainers",
+            ContainerKind::App => "containers",
+            ContainerKind::Ephemeral => "ephemeralContainers",
+        };
+        Self {
+            field_path: format!("spec.{field}{{{name}}}"),
+            ..Self::of_pod(kind, reason, message)
+        }
+    }
+}
+
+impl PodEvent {
+    /// The event as it is kept: said once, at `now`.
+    pub fn at(self, pod: PodRef, now: Timestamp) -> Event {
+        Event {
+            pod,
+            field_path: self.field_path,
+            kind: self.kind,
+            reason: self.reason,
+            message: self.message,
+            component: self.component,
+            first: now,
+            last: now,
+            count: 1,
+        }
+    }
+}
+
+/// The pod was taken by this node.
+pub fn scheduled(pod: &Pod, node: &NodeName) -> PodEvent {
+    let Pod { metadata, .. } = pod;
+    PodEvent {
+        component: "default-scheduler".to_owned(),
+        ..PodEvent::of_pod(
+            EventKind::Normal,
+            "Scheduled",
+            format!(
+                "Successfully assigned {}/{} to {node}",
+                metadata.namespace, metadata.name
+            ),
+        )
+    }
+}
+
+/// A pull begins.
+pub fn pulling(kind: ContainerKind, name: &ContainerName, image: &ImageName) -> PodEvent {
+    PodEvent::of_container(
+        kind,
+        name,
+        EventKind::Normal,
+        "Pulling",
+        format!("Pulling image {:?}", image.as_str()),
+    )
+}
+
+/// A pull ended well. `took` is the pull alone, `waited` counts from the wish on; `bytes` is the size of the image.
+pub fn pulled(
+    kind: ContainerKind,
+    name: &ContainerName,
+    image: &ImageName,
+    took: SignedDuration,
+    waited: SignedDuration,
+    bytes: u64,
+) -> PodEvent {
+    let text = format!(
+        "Successfully pulled image {:?} in {} ({} including waiting). Image size: {bytes} bytes.",
+        image.as_str(),
+        crate::back_off::go_duration(took),
+        crate::back_off::go_duration(waited)
+    );
+    PodEvent::of_container(kind, name, EventKind::Normal, "Pulled", text)
+}
+
+/// The image was there already.
+pub fn already_present(kind: ContainerKind, name: &ContainerName, image: &ImageName) -> PodEvent {
+    let text = format!(
+        "Container image {:?} already present on machine and can be accessed by the pod",
+        image.as_str()
+    );
+    PodEvent::of_container(kind, name, EventKind::Normal, "Pulled", text)
+}
+
+/// The container was made.
+pub fn created(kind: ContainerKind, name: &ContainerName) -> PodEvent {
+    PodEvent::of_container(
+        kind,
+        name,
+        EventKind::Normal,
+        "Created",
+        "Container created",
+    )
+}
+
+/// Its process was started.
+pub fn started(kind: ContainerKind, name: &ContainerName) -> PodEvent {
+    PodEvent::of_container(
+        kind,
+        name,
+        EventKind::Normal,
+        "Started",
+        "Container started",
+    )
+}
+
+/// A pull failed.
+pub fn pull_failed(
+    kind: ContainerKind,
+    name: &ContainerName,
+    image: &ImageName,
+    cause: &str,
+) -> PodEvent {
+    let text = format!("Failed to pull image {:?}: {cause}", image.as_str());
+    PodEvent::of_container(kind, name, EventKind::Warning, "Failed", text)
+}
+
+/// A container could not be started; `what` is a reason such as `ErrImagePull` or the cause itself.
+pub fn start_failed(kind: ContainerKind, name: &ContainerName, what: &str) -> PodEvent {
+    PodEvent::of_container(
+        kind,
+        name,
+        EventKind::Warning,
+        "Failed",
+        format!("Error: {what}"),
+    )
+}
+
+/// A pull is not tried again yet.
+pub fn pull_back_off(kind: ContainerKind, name: &ContainerName, image: &ImageName) -> PodEvent {
+    let text = format!("Back-off pulling image {:?}", image.as_str());
+    PodEvent::of_container(kind, name, EventKind::Normal, "BackOff", text)
+}
+
+/// A failure of the pod as a whole.
+pub fn pod_warning(reason: &str, message: impl Into<String>) -> PodEvent {
+    PodEvent::of_pod(EventKind::Warning, reason, message)
+}
+
+/// An image name that cannot be read.
+pub fn inspect_failed(kind: ContainerKind, name: &ContainerName, cause: &str) -> PodEvent {
+    PodEvent::of_container(kind, name, EventKind::Warning, "InspectFailed", cause)
+}
+
+/// An image that is not there and must not be pulled.
+pub fn never_pull(kind: ContainerKind, name: &ContainerName, image: &ImageName) -> PodEvent {
+    let text = format!(
+        "Container image {:?} is not present with pull policy of Never",
+        image.as_str()
+    );
+    PodEvent::of_container(kind, name, EventKind::Warning, "ErrImageNeverPull", text)
+}
+
+/// Volumes that could not be made: one event each (volume, cause), or one with `otherwise` where none is named.
+pub fn failed_mounts(each: &[(String, String)], otherwise: &str) -> Vec<PodEvent> {
+    if each.is_empty() {
+        return vec![pod_warning("FailedMount", otherwise)];
+    }
+    each.iter()
+        .map(|(volume, cause)| {
+            let text = format!("MountVolume.SetUp failed for volume {volume:?} : {cause}");
+            pod_warning("FailedMount", text)
+        })
+        .collect()
+}
+
+/// Enters an event into the list of a pod's events: one that was said in the same words within the last hour is counted, not
+/// repeated (`x5 over 10m`). Of more than `keep` records the ones not heard of for longest are dropped.
+pub fn enter(list: &mut Vec<Event>, pod: &PodRef, event: PodEvent, now: Timestamp, keep: usize) {
+    let new = event.at(pod.clone(), now);
+    let same = list
+        .iter_mut()
+        .find(|e| e.repeats(&new) && now.duration_since(e.last) <= SAME_MESSAGE_WINDOW);
+    match same {
+        Some(record) => {
+            record.count = record.count.saturating_add(1);
+            record.last = record.last.max(now);
+        }
+        None => list.push(new),
+    }
+    while list.len() > keep {
+        let oldest = list.iter().enumerate().min_by_key(|(_, e)| e.last);
+        match oldest.map(|(i, _)| i) {
+            Some(i) => list.remove(i),
+            None => break,
+        };
+    }
+}

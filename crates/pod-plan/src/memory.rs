@@ -1,0 +1,250 @@
+//! What one plan leaves for the next, and how the ends of steps are entered into it.
+//!
+//! The driver owns the value, keeps it beside the pod's record so that it survives a restart of the node daemon, and changes it
+//! only through the functions here.
+
+use crate::back_off::{BackOffKey, BackOffTable, Limits};
+use crate::events::{self, PodEvent};
+use crate::failure::Failure;
+use crate::step::Step;
+use jiff::Timestamp;
+use pod_model::ids::{ContainerId, ContainerName, ImageName};
+use pod_model::pod::{ContainerKind, Pod};
+use pod_model::status::PodStatus;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a plan remembers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Memory {
+    /// The status that was computed last; holds `startTime` and the times at which conditions changed.
+    pub status: PodStatus,
+    /// Back-off of restarts and of image pulls.
+    pub back_off: BackOffTable,
+    /// Why a container could not be started the last time, or is not started now.
+    pub start_errors: BTreeMap<ContainerName, StartError>,
+    /// Attempts that were asked to end.
+    pub stopping: BTreeMap<ContainerId, Stopping>,
+    /// Containers that must start again whatever their restart policy says, because they were ended for that.
+    pub start_again: BTreeSet<ContainerName>,
+    /// Highest attempt that was ever begun, by container: records may be lost, numbers never come twice.
+    pub attempts: BTreeMap<ContainerName, u32>,
+    /// When the whole pod's end was decided, and with which grace in seconds.
+    pub ending: Option<Ending>,
+    /// Whether cgroup and data folders are there.
+    pub pod: Readiness,
+    /// Whether all volumes are there.
+    pub volumes: Readiness,
+    /// Whether the last sandbox could be made.
+    pub sandbox: Readiness,
+}
+
+/// Whether something that a pod needs is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Readiness {
+    /// Not tried yet, or not since the node daemon started.
+    #[default]
+    Unknown,
+    /// It is.
+    Ready,
+    /// It could not be made.
+    Failed {
+        /// Why; all problems.
+        problems: Vec<String>,
+        /// When that was found.
+        at: Timestamp,
+    },
+}
+
+/// Why a container is not running although it should.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartError {
+    /// Waiting reason, such as `ErrImagePull` or `CrashLoopBackOff`.
+    pub reason: String,
+    /// Waiting message.
+    pub message: String,
+    /// When it was found.
+    pub at: Timestamp,
+}
+
+/// A container that was asked to end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopping {
+    /// When SIGKILL is due.
+    pub deadline: Timestamp,
+}
+
+/// The end of a whole pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// When it was decided.
+    pub since: Timestamp,
+    /// Grace of each container, counted from then, where the container's own does not say otherwise.
+    pub grace_seconds: Option<u64>,
+}
+
+/// What the end of a step means.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Noted {
+    /// To be told to the user.
+    pub events: Vec<PodEvent>,
+    /// The rest of this plan's steps must not be executed: observe and plan again.
+    pub stop: bool,
+}
+
+impl Noted {
+    fn stop(event: PodEvent) -> Self {
+        Self {
+            events: vec![event],
+            stop: true,
+        }
+    }
+}
+
+impl Memory {
+    /// Enters that a step ended well, at `now`.
+    pub fn done(&mut self, step: &Step, _now: Timestamp) {
+        match step {
+            Step::EnsurePod => self.pod = Readiness::Ready,
+            Step::PrepareVolumes => self.volumes = Readiness::Ready,
+            Step::RunSandbox { .. } => self.sandbox = Readiness::Ready,
+            Step::StartContainer { name, .. } => {
+                self.begun(step);
+                self.start_errors.remove(name);
+                self.start_again.remove(name);
+            }
+            Step::RemoveContainer { id, .. } => {
+                self.stopping.remove(id);
+            }
+            Step::StopContainer { .. }
+            | Step::StopSandbox { .. }
+            | Step::RemoveSandbox { .. }
+            | Step::RemovePod => {}
+        }
+    }
+
+    /// Enters that a step failed, at `now`: events to tell, and whether the rest of the plan is void.
+    pub fn failed(
+        &mut self,
+        pod: &Pod,
+        step: &Step,
+        failure: &Failure,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Noted {
+        if *failure == Failure::Interrupted {
+            return Noted {
+                stop: true,
+                ..Noted::default()
+            };
+        }
+        let problems = || Readiness::Failed {
+            problems: failure.problems(),
+            at: now,
+        };
+        match step {
+            Step::EnsurePod => {
+                self.pod = problems();
+                let text = format!("unable to ensure pod container exists: {}", failure.text());
+                Noted::stop(events::pod_warning("FailedCreatePodContainer", text))
+            }
+            Step::PrepareVolumes => {
+                self.volumes = problems();
+                let each = match failure {
+                    Failure::Volumes(list) => list.as_slice(),
+                    _ => &[],
+                };
+                Noted {
+                    events: events::failed_mounts(each, &failure.text()),
+                    stop: true,
+                }
+            }
+            Step::RunSandbox { .. } => {
+                self.sandbox = problems();
+                let text = format!("Failed to create pod sandbox: {}", failure.text());
+                Noted::stop(events::pod_warning("FailedCreatePodSandBox", text))
+            }
+            Step::StartContainer {
+                kind, index, name, ..
+            } => {
+                self.begun(step);
+                let Some(container) = pod.spec.list(*kind).get(*index) else {
+                    return Noted::default();
+                };
+                let (reason, message) = failure.waiting();
+                if matches!(failure, Failure::ImagePull(_)) {
+                    let key = BackOffKey::for_image(pod, &container.image);
+                    let next = self.back_off.next(&key, limits.image, now, now);
+                    self.back_off.enter(next);
+                }
+                self.start_errors.insert(
+                    name.clone(),
+                    StartError {
+                        reason: reason.to_owned(),
+                        message,
+                        at: now,
+                    },
+                );
+                Noted {
+                    events: failure.events(*kind, name, &container.image),
+                    // An init container that cannot start holds up all that follow; a sidecar or an app does not.
+                    stop: *kind == ContainerKind::Init && !container.is_sidecar(),
+                }
+            }
+            Step::StopContainer { .. } | Step::StopSandbox { .. } => Noted {
+                events: vec![events::pod_warning(
+                    "FailedKillPod",
+                    format!("error killing pod: {}", failure.text()),
+                )],
+                stop: true,
+            },
+            Step::RemoveContainer { .. } | Step::RemoveSandbox { .. } | Step::RemovePod => Noted {
+                events: Vec::new(),
+                stop: true,
+            },
+        }
+    }
+
+    /// An image of that name has come into the store: what waited for it need not wait any longer.
+    pub fn image_arrived(&mut self, pod: &Pod, image: &ImageName) {
+        self.back_off.forget(&BackOffKey::for_image(pod, image));
+        for (_, _, container) in pod.spec.all() {
+            if container.image == *image {
+                self.start_errors.remove(&container.name);
+            }
+        }
+    }
+
+    /// What a volume is made from (a ConfigMap, a Secret) has changed: volumes that failed are tried again at once.
+    pub fn sources_changed(&mut self) {
+        if self.volumes != Readiness::Ready {
+            self.volumes = Readiness::Unknown;
+        }
+        self.start_errors
+            .retain(|_, e| e.reason != "CreateContainerConfigError");
+    }
+
+    /// To be called once when the node daemon has found the pod again: what may have been lost meanwhile is made again.
+    pub fn after_restart(&mut self) {
+        self.pod = Readiness::Unknown;
+        self.volumes = Readiness::Unknown;
+        self.sandbox = Readiness::Unknown;
+        self.stopping.clear();
+    }
+
+    fn begun(&mut self, step: &Step) {
+        if let Step::StartContainer {
+            name,
+            attempt,
+            back_off,
+            ..
+        } = step
+        {
+            self.attempts.insert(name.clone(), *attempt);
+            if let Some(next) = back_off {
+                self.back_off.enter(next.clone());
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The facts a plan is made from.
+
+use crate::back_off::Limits;
+use crate::memory::Memory;
+use jiff::Timestamp;
+use pod_model::container_status::ProbeResults;
+use pod_model::ids::ContainerName;
+use pod_model::runtime::PodRuntime;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// All facts that a plan may use, besides the pod itself and the time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// What the runtime half reports now.
+    pub runtime: PodRuntime,
+    /// Newest result of each probe; none while no probe runs.
+    pub probes: ProbeResults,
+    /// Deletion, once it has been asked for.
+    pub deletion: Option<Deletion>,
+    /// Addresses of this node, for `status.hostIPs` and for pods on its network.
+    pub host_ips: Vec<String>,
+    /// Restart count by container as its log files tell (`restart_count_by_log_files`); used only where neither record nor memory has one.
+    pub log_attempts: BTreeMap<ContainerName, u32>,
+    /// How long back-offs are on this node.
+    pub limits: Limits,
+    /// What earlier plans decided and what became of their steps.
+    pub memory: Memory,
+}
+
+/// A wish to have the pod gone. A second wish may only bring the end closer ([`Deletion::shorten`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deletion {
+    /// When it was asked for first.
+    pub at: Timestamp,
+    /// From the stop signal to SIGKILL, in seconds; 0 = at once.
+    pub grace_seconds: u64,
+}
+
+impl Deletion {
+    /// What holds after one more wish: the shorter grace, counted from the newer wish where that ends sooner.
+    pub fn shorten(self, now: Timestamp, grace_seconds: u64) -> Self {
+        let end = |d: Deletion| d.at.as_second().saturating_add_unsigned(d.grace_seconds);
+        let newer = Self {
+            at: now,
+            grace_seconds,
+        };
+        if grace_seconds < self.grace_seconds && end(newer) <= end(self) {
+            newer
+        } else {
+            self
+        }
+    }
+}
