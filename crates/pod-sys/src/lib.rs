@@ -6,3 +6,8 @@
 #![allow(unsafe_code)]
 
 pub mod frame;
+pub mod link;
+pub mod pidfd;
+pub mod process;
+pub mod socket;
+pub mod tty;
