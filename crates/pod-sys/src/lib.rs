@@ -11,3 +11,8 @@ pub mod pidfd;
 pub mod process;
 pub mod socket;
 pub mod tty;
+pub mod bpf;
+pub mod child;
+pub mod memfd;
+pub mod mount;
+pub mod namespace;
