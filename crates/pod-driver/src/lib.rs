@@ -1,5 +1,11 @@
 //! One task a pod: observe, plan, execute. Owns the traits that the outside is reached by.
+//!
+//! The task chooses nothing: [`pod_plan`] decides, the task does. What it reaches the outside by is a [`world::World`].
 
+mod execute;
 pub mod host;
 pub mod images;
 pub mod network;
+pub mod queue;
+pub mod task;
+pub mod world;

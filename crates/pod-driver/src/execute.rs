@@ -1,0 +1,234 @@
+//! Executes one step: turns it into verbs of host, images and network. Chooses nothing.
+
+use crate::host::{Host, HostError, HostErrorKind};
+use crate::images::{ImageError, Images, Resolved};
+use crate::network::Network;
+use crate::queue::Message;
+use crate::world::{Clock, Ids, Objects, Outside, WorldOf};
+use pod_model::config::SandboxConfig;
+use pod_model::ids::{ContainerId, SandboxId};
+use pod_model::pod::{ContainerKind, Pod, PullPolicy};
+use pod_plan::configs::container::{ContainerFacts, container_config};
+use pod_plan::configs::sandbox::{pod_cgroup, sandbox_config};
+use pod_plan::configs::volumes::volumes_to_prepare;
+use pod_plan::events::{self, PodEvent};
+use pod_plan::failure::Failure;
+use pod_plan::step::Step;
+use tokio::sync::mpsc;
+
+/// How a step ended.
+#[derive(Debug)]
+pub(crate) struct End {
+    /// Whether it was done.
+    pub(crate) result: Result<(), Failure>,
+    /// What was said on the way.
+    pub(crate) events: Vec<PodEvent>,
+    /// Messages that came meanwhile.
+    pub(crate) messages: Vec<Message>,
+}
+
+impl From<Result<(), Failure>> for End {
+    fn from(result: Result<(), Failure>) -> Self {
+        Self { result, events: Vec::new(), messages: Vec::new() }
+    }
+}
+
+/// Executes a step of the pod's plan.
+pub(crate) async fn execute<X: Outside>(
+    world: &WorldOf<X>,
+    pod: &Pod,
+    step: &Step,
+    queue: &mut mpsc::UnboundedReceiver<Message>,
+) -> End {
+    let reference = pod.reference();
+    let uid = &reference.uid;
+    let host = &world.host;
+    match step {
+        Step::EnsurePod => ensure_pod::<X>(world, pod).await.into(),
+        Step::PrepareVolumes => prepare_volumes::<X>(world, pod).await.into(),
+        Step::RunSandbox { attempt } => run_sandbox::<X>(world, pod, *attempt).await.into(),
+        Step::StartContainer { kind, index, sandbox, attempt, .. } => {
+            let start = Start { kind: *kind, index: *index, sandbox: sandbox.clone(), attempt: *attempt };
+            start_container::<X>(world, pod, start, queue).await
+        }
+        Step::StopContainer { id, grace_ms, .. } => host.stop_container(uid, id, *grace_ms).await.or_else(gone).map_err(failure).into(),
+        Step::RemoveContainer { id, logs, .. } => host.remove_container(uid, id, *logs).await.or_else(gone).map_err(failure).into(),
+        Step::StopSandbox { id } => stop_sandbox::<X>(world, pod, id).await.into(),
+        Step::RemoveSandbox { id } => host.remove_sandbox(uid, id).await.or_else(gone).map_err(failure).into(),
+        Step::RemovePod => remove_pod::<X>(world, pod).await.into(),
+    }
+}
+
+/// What shall be gone and is not there is gone.
+fn gone(error: HostError) -> Result<(), HostError> {
+    if error.kind == HostErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+fn failure(error: HostError) -> Failure {
+    match error.kind {
+        HostErrorKind::Config => Failure::Config(error.message),
+        HostErrorKind::Create => Failure::Create(error.message),
+        HostErrorKind::Start => Failure::Start(error.message),
+        HostErrorKind::Volume | HostErrorKind::Sandbox | HostErrorKind::NotFound | HostErrorKind::Other => Failure::Other(error.message),
+    }
+}
+
+async fn ensure_pod<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Result<(), Failure> {
+    let (path, values) = pod_cgroup(pod, &world.node).map_err(|e| Failure::Other(e.to_string()))?;
+    world.host.ensure_pod(&pod.reference(), &path, &values).await.map_err(failure)
+}
+
+async fn prepare_volumes<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Result<(), Failure> {
+    let sources = world.objects.sources(&pod.metadata.namespace);
+    let volumes = volumes_to_prepare(pod, &sources, &world.node)
+        .map_err(|problems| Failure::Volumes(problems.into_iter().map(|p| (p.volume.to_string(), p.cause)).collect()))?;
+    let made = world.host.prepare_volumes(&pod.reference(), &volumes).await;
+    made.map_err(|errors| Failure::Volumes(errors.into_iter().map(|e| (e.volume, e.cause)).collect()))
+}
+
+async fn run_sandbox<X: Outside>(world: &WorldOf<X>, pod: &Pod, attempt: u32) -> Result<(), Failure> {
+    let id = SandboxId::new(world.clock.fresh());
+    let config = sandbox_config(pod, &id, attempt, &world.node).map_err(|e| Failure::Other(e.to_string()))?;
+    let namespace = world.host.run_sandbox(&config).await.map_err(failure)?;
+    let Some(namespace) = namespace else {
+        return world.host.set_address(&pod.metadata.uid, &id, None).await.map_err(failure);
+    };
+    let attached = match world.network.attach(&id, config.network, namespace).await {
+        Ok(address) => world.host.set_address(&pod.metadata.uid, &id, address).await.map_err(failure),
+        Err(error) => Err(Failure::Other(format!("network: {error}"))),
+    };
+    match attached {
+        Ok(()) => Ok(()),
+        Err(cause) => Err(undo_sandbox::<X>(world, pod, &config, cause).await),
+    }
+}
+
+/// Takes a sandbox away that could not be attached; a failure of that is told besides the cause.
+async fn undo_sandbox<X: Outside>(world: &WorldOf<X>, pod: &Pod, config: &SandboxConfig, cause: Failure) -> Failure {
+    let uid = &pod.metadata.uid;
+    let undone = async {
+        world.network.detach(&config.id, config.network).await.map_err(|e| e.to_string())?;
+        world.host.stop_sandbox(uid, &config.id).await.map_err(|e| e.message)?;
+        world.host.remove_sandbox(uid, &config.id).await.map_err(|e| e.message)
+    };
+    match undone.await {
+        Ok(()) => cause,
+        Err(undo) => Failure::Other(format!("{}; and taking the sandbox away again failed: {undo}", cause.text())),
+    }
+}
+
+async fn stop_sandbox<X: Outside>(world: &WorldOf<X>, pod: &Pod, id: &SandboxId) -> Result<(), Failure> {
+    let config = sandbox_config(pod, id, 0, &world.node).map_err(|e| Failure::Other(e.to_string()))?;
+    world.network.detach(id, config.network).await.map_err(|e| Failure::Other(format!("network: {e}")))?;
+    world.host.stop_sandbox(&pod.metadata.uid, id).await.or_else(gone).map_err(failure)
+}
+
+async fn remove_pod<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Result<(), Failure> {
+    let (path, _) = pod_cgroup(pod, &world.node).map_err(|e| Failure::Other(e.to_string()))?;
+    world.host.remove_pod(&pod.reference(), &path).await.map_err(failure)
+}
+
+/// Which container to start, and as what.
+struct Start {
+    kind: ContainerKind,
+    index: usize,
+    sandbox: SandboxId,
+    attempt: u32,
+}
+
+async fn start_container<X: Outside>(
+    world: &WorldOf<X>,
+    pod: &Pod,
+    start: Start,
+    queue: &mut mpsc::UnboundedReceiver<Message>,
+) -> End {
+    let Some(container) = pod.spec.list(start.kind).get(start.index) else {
+        return Err(Failure::Other(format!("the pod has no {:?} container {}", start.kind, start.index))).into();
+    };
+    let mut end = End::from(Ok(()));
+    let image = match ensure_image::<X>(world, pod, &start, queue, &mut end).await {
+        Ok(image) => image,
+        Err(failure) => return End { result: Err(failure), ..end },
+    };
+    let facts = ContainerFacts {
+        id: ContainerId::new(world.clock.fresh()),
+        sandbox: start.sandbox,
+        attempt: start.attempt,
+        image: &image.facts,
+        sources: &world.objects.sources(&pod.metadata.namespace),
+        node: &world.node,
+        pod_ips: pod_ips::<X>(world, pod).await,
+    };
+    let config = match container_config(pod, start.kind, start.index, &facts) {
+        Ok(config) => config,
+        Err(error) => return End { result: Err(Failure::Config(error.to_string())), ..end },
+    };
+    match world.host.start_container(&pod.reference(), &config, &image.facts).await {
+        Ok(()) => {
+            end.events.push(events::created(start.kind, &container.name));
+            end.events.push(events::started(start.kind, &container.name));
+        }
+        Err(error) => {
+            if error.kind == HostErrorKind::Start {
+                end.events.push(events::created(start.kind, &container.name));
+            }
+            end.result = Err(failure(error));
+        }
+    }
+    end
+}
+
+/// The image, as the container's policy asks. A deletion that comes meanwhile interrupts it.
+async fn ensure_image<X: Outside>(
+    world: &WorldOf<X>,
+    pod: &Pod,
+    start: &Start,
+    queue: &mut mpsc::UnboundedReceiver<Message>,
+    end: &mut End,
+) -> Result<Resolved, Failure> {
+    let container = pod.spec.list(start.kind).get(start.index).ok_or_else(|| Failure::Other("no such container".to_owned()))?;
+    let policy = container.image_pull_policy.unwrap_or(PullPolicy::IfNotPresent);
+    let began = world.clock.now();
+    let ensured = {
+        let ensure = world.images.ensure(&container.image, policy);
+        tokio::pin!(ensure);
+        loop {
+            tokio::select! {
+                biased;
+                ensured = &mut ensure => break ensured,
+                Some(message) = queue.recv() => {
+                    let urgent = matches!(message, Message::Delete { .. });
+                    end.messages.push(message);
+                    if urgent {
+                        return Err(Failure::Interrupted);
+                    }
+                }
+            }
+        }
+    };
+    match ensured {
+        Ok(image) => {
+            end.events.push(if image.already_present {
+                events::already_present(start.kind, &container.name, &container.image)
+            } else {
+                let took = world.clock.now().duration_since(began);
+                events::pulled(start.kind, &container.name, &container.image, took, image.size)
+            });
+            Ok(image)
+        }
+        Err(ImageError::InvalidName { name, cause }) => {
+            Err(Failure::ImageName(format!("couldn't parse image name {name:?}: {cause}")))
+        }
+        Err(error @ ImageError::NeverPull { .. }) => Err(Failure::ImageNeverPull(error.to_string())),
+        Err(ImageError::Pull { cause }) => Err(Failure::ImagePull(cause)),
+    }
+}
+
+async fn pod_ips<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Vec<String> {
+    if pod.spec.host_network {
+        return world.node.ips.clone();
+    }
+    let runtime = world.host.observe(&pod.metadata.uid).await;
+    let ip = runtime.sandboxes.into_iter().find(|s| s.ready).and_then(|s| s.ip);
+    ip.into_iter().filter(|ip| !ip.is_empty()).collect()
+}

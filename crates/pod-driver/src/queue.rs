@@ -1,0 +1,39 @@
+//! What enters a pod's task from outside.
+
+use jiff::Timestamp;
+use pod_model::ids::ImageName;
+use tokio::sync::mpsc;
+
+/// Something for a pod's task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// The pod shall go.
+    Delete {
+        /// When that was asked for.
+        at: Timestamp,
+        /// From the stop signal to SIGKILL, in seconds; `None` = the pod's own.
+        grace_seconds: Option<u64>,
+    },
+    /// A fact changed: an exit, a lost sandbox.
+    Fact,
+    /// A ConfigMap or Secret of the pod's namespace changed.
+    Sources,
+    /// An image of that name came into the store.
+    Image(ImageName),
+}
+
+/// Reaches a pod's task. The task ends when the pod is removed, or when every handle is gone.
+#[derive(Clone, Debug)]
+pub struct Handle(mpsc::UnboundedSender<Message>);
+
+impl Handle {
+    /// The sending end of a task's queue.
+    pub(crate) fn new(sender: mpsc::UnboundedSender<Message>) -> Self {
+        Self(sender)
+    }
+
+    /// Puts a message into the task's queue. A task that has ended needs none any more.
+    pub fn send(&self, message: Message) {
+        let _ = self.0.send(message);
+    }
+}

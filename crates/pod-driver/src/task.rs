@@ -1,0 +1,175 @@
+//! One task a pod. It alone changes the pod: verbs and exits enter one queue, no lock guards its state.
+//!
+//! ```text
+//!          ┌──────────────── queue: delete, fact ────────────────┐
+//!          ▼                                                     │
+//!   observe ──▶ plan ──▶ tell (status, events) ──▶ steps? ──none─┤
+//!      ▲                                              │          └─▶ wait for the queue or `wake_at`
+//!      └───────── execute in order, note each end ◀───┘
+//! ```
+//!
+//! The task chooses nothing: what a step is and what its end means is pod-plan's.
+
+use crate::execute::execute;
+use crate::queue::{Handle, Message};
+use crate::world::{Clock, Journal, Outside, WorldOf};
+use crate::host::Host;
+use jiff::Timestamp;
+use pod_model::ids::{ContainerName, PodRef};
+use pod_model::pod::Pod;
+use pod_model::status::PodStatus;
+use pod_plan::events::PodEvent;
+use pod_plan::memory::{Memory, Noted};
+use pod_plan::observed::{Deletion, Observed};
+use pod_plan::plan::plan;
+use pod_plan::step::Step;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What a task begins with.
+#[derive(Clone, Debug, Default)]
+pub struct Begin {
+    /// What an earlier task of the same pod left; `None` for a new pod.
+    pub memory: Option<Memory>,
+    /// Restart counts as the log files tell, where neither record nor memory has one.
+    pub log_attempts: BTreeMap<ContainerName, u32>,
+}
+
+/// Makes a pod's task, to be spawned, and the handle to it.
+pub fn pod_task<X: Outside>(world: WorldOf<X>, pod: Pod, begin: Begin) -> (Handle, impl Future<Output = ()> + Send) {
+    let (sender, queue) = mpsc::unbounded_channel();
+    let deletion = pod.metadata.deletion_timestamp.map(|at| Deletion {
+        at,
+        grace_seconds: grace(&pod, pod.metadata.deletion_grace_period_seconds),
+    });
+    let memory = begin.memory.map(|mut memory| {
+        memory.after_restart();
+        memory
+    });
+    let memory = memory.unwrap_or_default();
+    let told = memory.status.clone();
+    let task = Task::<X> { world, reference: pod.reference(), pod, deletion, memory, log_attempts: begin.log_attempts, told, queue };
+    (Handle::new(sender), task.run())
+}
+
+fn grace(pod: &Pod, asked: Option<i64>) -> u64 {
+    let seconds = asked.or(pod.spec.termination_grace_period_seconds).unwrap_or(30);
+    u64::try_from(seconds).unwrap_or(1)
+}
+
+struct Task<X: Outside> {
+    world: WorldOf<X>,
+    reference: PodRef,
+    pod: Pod,
+    deletion: Option<Deletion>,
+    memory: Memory,
+    log_attempts: BTreeMap<ContainerName, u32>,
+    told: PodStatus,
+    queue: mpsc::UnboundedReceiver<Message>,
+}
+
+impl<X: Outside> Task<X> {
+    async fn run(mut self) {
+        loop {
+            while let Ok(message) = self.queue.try_recv() {
+                self.take(message);
+            }
+            let observed = Observed {
+                runtime: self.world.host.observe(&self.reference.uid).await,
+                deletion: self.deletion,
+                host_ips: self.world.node.ips.clone(),
+                log_attempts: self.log_attempts.clone(),
+                limits: self.world.limits,
+                memory: std::mem::take(&mut self.memory),
+                ..Observed::default()
+            };
+            let now = self.world.clock.now();
+            let plan = plan(&self.pod, &observed, now);
+            self.memory = plan.memory;
+            self.tell(plan.events);
+            if plan.steps.is_empty() {
+                if !self.wait(plan.wake_at).await {
+                    return;
+                }
+                continue;
+            }
+            for step in &plan.steps {
+                if self.step(step).await.is_break() {
+                    break;
+                }
+                if *step == Step::RemovePod {
+                    self.world.journal.removed(&self.reference);
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self, step: &Step) -> std::ops::ControlFlow<()> {
+        let end = execute::<X>(&self.world, &self.pod, step, &mut self.queue).await;
+        for message in end.messages {
+            self.take(message);
+        }
+        let now = self.world.clock.now();
+        self.tell(end.events);
+        let noted = match &end.result {
+            Ok(()) => {
+                self.memory.done(step, now);
+                Noted::default()
+            }
+            Err(failure) => self.memory.failed(&self.pod, step, failure, &self.world.limits, now),
+        };
+        self.tell(noted.events);
+        if noted.stop { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+    }
+
+    /// Waits for a message or for the time to come; `false` when no handle is left.
+    async fn wait(&mut self, wake_at: Option<Timestamp>) -> bool {
+        let sleep = wake_at.map(|at| Duration::try_from(at.duration_since(self.world.clock.now())).unwrap_or_default());
+        let message = match sleep {
+            None => self.queue.recv().await,
+            Some(time) => match tokio::time::timeout(time, self.queue.recv()).await {
+                Ok(message) => message,
+                Err(_) => return true,
+            },
+        };
+        match message {
+            Some(message) => {
+                self.take(message);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Delete { at, grace_seconds } => self.take_deletion(at, grace_seconds),
+            Message::Sources => self.memory.sources_changed(),
+            Message::Image(name) => self.memory.image_arrived(&self.pod, &name),
+            Message::Fact => {}
+        }
+    }
+
+    fn take_deletion(&mut self, at: Timestamp, grace_seconds: Option<u64>) {
+            let asked = grace(&self.pod, grace_seconds.map(|s| i64::try_from(s).unwrap_or(i64::MAX)));
+            self.deletion = Some(match self.deletion {
+                None => Deletion { at, grace_seconds: asked },
+                Some(before) => before.shorten(at, asked),
+            });
+            self.pod.metadata.deletion_timestamp.get_or_insert(at);
+            self.pod.metadata.deletion_grace_period_seconds = self.deletion.and_then(|d| i64::try_from(d.grace_seconds).ok());
+    }
+
+    fn tell(&mut self, events: Vec<PodEvent>) {
+        if self.memory.status != self.told {
+            self.told = self.memory.status.clone();
+            self.world.journal.status(&self.reference, &self.told, &self.memory);
+        }
+        let now = self.world.clock.now();
+        for event in events {
+            self.world.journal.event(&self.reference, event, now);
+        }
+    }
+}

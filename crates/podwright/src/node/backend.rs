@@ -1,0 +1,184 @@
+//! The node behind the API: what a request means here.
+
+use super::outside::Real;
+use super::pods::Pods;
+use super::{Places, reset};
+use jiff::Timestamp;
+use pod_api::backend::{
+    ApiResult, Backend, ConfigKind, ConfigRecord, DeleteOptions, ImageImport, ImageRecord, NewPod, NodeInfo, PodRecord, ProcessInfo, Progress,
+};
+use pod_api::error::{ApiError, Reason};
+use pod_api::feed::{Feed, Key};
+use pod_driver::host::{ExecSession, Host, HostErrorKind};
+use pod_driver::queue::Message;
+use pod_driver::world::{Objects, WorldOf};
+use pod_image::{ImportOptions, RemoveError, Store};
+use pod_model::config::ExecConfig;
+use pod_model::event::Event;
+use pod_model::ids::{ImageName, Namespace, PodRef};
+use pod_model::runtime::RunState;
+use serde_json::{Value, json};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The daemon, as the API sees it.
+#[derive(Debug)]
+pub struct Daemon {
+    world: WorldOf<Real>,
+    pods: Arc<Pods>,
+    places: Places,
+    started_at: Timestamp,
+    ending: tokio::sync::mpsc::Sender<()>,
+}
+
+impl Daemon {
+    /// A daemon that began just now. `ending` makes it end.
+    pub fn new(world: WorldOf<Real>, pods: Arc<Pods>, places: Places, ending: tokio::sync::mpsc::Sender<()>) -> Self {
+        Self { world, pods, places, started_at: Timestamp::now(), ending }
+    }
+
+    fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.world.images.0)
+    }
+
+    fn images_in_use(&self) -> Vec<ImageName> {
+        let (all, _) = self.world.journal.pods.list();
+        all.iter().flat_map(|(_, p)| p.value.pod.spec.all().map(|(_, _, c)| c.image.clone()).collect::<Vec<_>>()).collect()
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> ApiResult<T> {
+    tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)
+}
+
+impl Backend for Daemon {
+    fn pods(&self) -> &Arc<Feed<PodRecord>> {
+        &self.world.journal.pods
+    }
+
+    fn events(&self) -> &Arc<Feed<Event>> {
+        self.world.journal.events.feed()
+    }
+
+    fn configs(&self, kind: ConfigKind) -> &Arc<Feed<ConfigRecord>> {
+        self.world.objects.feed(kind)
+    }
+
+    async fn create_pod(&self, pod: NewPod) -> ApiResult<PodRef> {
+        self.pods.create(pod)
+    }
+
+    async fn delete_pod(&self, key: &Key, options: DeleteOptions) -> ApiResult<()> {
+        self.pods.delete(key, &options)
+    }
+
+    async fn exec(&self, pod: &PodRef, container: &str, config: &ExecConfig) -> ApiResult<ExecSession> {
+        let runtime = self.world.host.observe(&pod.uid).await;
+        let running = runtime.containers.iter().find(|c| c.name == container && c.state == RunState::Running);
+        let Some(record) = running else {
+            return Err(ApiError::internal(format!("unable to upgrade connection: container not found ({container:?})")));
+        };
+        self.world.host.exec(&pod.uid, &record.id, config).await.map_err(|error| match error.kind {
+            HostErrorKind::NotFound => ApiError::not_found("containers", container),
+            HostErrorKind::Start => ApiError::new(Reason::BadRequest, error.message),
+            _ => ApiError::internal(error.message),
+        })
+    }
+
+    fn resize(&self, terminal: &OwnedFd, columns: u16, rows: u16) -> ApiResult<()> {
+        self.world.host.resize(terminal, columns, rows).map_err(|e| ApiError::internal(e.message))
+    }
+
+    fn log_directory(&self, pod: &PodRef) -> PathBuf {
+        self.pods.log_directory(pod)
+    }
+
+    async fn put_config(&self, config: ConfigRecord, replace: bool) -> ApiResult<()> {
+        let namespace = Namespace::new(config.namespace.clone());
+        self.world.objects.put(config, replace, Timestamp::now())?;
+        self.pods.send_all(Some(&namespace), &Message::Sources);
+        Ok(())
+    }
+
+    async fn delete_config(&self, kind: ConfigKind, key: &Key) -> ApiResult<()> {
+        self.world.objects.delete(kind, key)
+    }
+
+    async fn images(&self) -> ApiResult<Vec<ImageRecord>> {
+        let store = self.store();
+        let images = blocking(move || store.images()).await?.map_err(ApiError::internal)?;
+        Ok(images.into_iter().map(record).collect())
+    }
+
+    async fn import_image(&self, request: ImageImport, archive: Box<dyn Read + Send>, progress: Progress) -> ApiResult<Vec<ImageRecord>> {
+        let store = self.store();
+        let imported = blocking(move || {
+            let options = ImportOptions { name: request.name, tag: request.tag };
+            store.import(archive, &options, &mut |step| progress.step(step.to_string()))
+        })
+        .await?
+        .map_err(|error| ApiError::bad_request(error.to_string()))?;
+        for image in &imported {
+            for name in &image.names {
+                self.pods.send_all(None, &Message::Image(ImageName::new(name.clone())));
+            }
+        }
+        Ok(imported.into_iter().map(record).collect())
+    }
+
+    async fn remove_image(&self, name: &str, force: bool) -> ApiResult<Vec<String>> {
+        let (store, name) = (self.store(), name.to_owned());
+        let in_use = if force { Vec::new() } else { self.images_in_use() };
+        blocking(move || store.remove(&name, &in_use)).await?.map_err(|error| match error {
+            RemoveError::NotFound { .. } => ApiError::new(Reason::NotFound, error.to_string()),
+            RemoveError::InUse { .. } => ApiError::new(Reason::Conflict, error.to_string()),
+            _ => ApiError::internal(error),
+        })
+    }
+
+    async fn node_info(&self) -> ApiResult<NodeInfo> {
+        let processes = self.world.host.processes();
+        Ok(NodeInfo {
+            name: self.world.node.name.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started_at: Some(self.started_at),
+            on_demand: self.places.on_demand,
+            root: self.places.root.clone(),
+            run: self.places.run.clone(),
+            logs: self.places.logs.clone(),
+            cgroup_root: self.places.cgroup_root.to_string(),
+            cgroup_layout: self.world.host.cgroup_layout().to_owned(),
+            processes: processes.into_iter().map(|p| ProcessInfo { pid: p.pid, role: p.role, pod: p.pod }).collect(),
+        })
+    }
+
+    async fn reset(&self, progress: Progress) -> ApiResult<()> {
+        reset::reset(&self.world, &self.pods, &self.places, &progress).await.map_err(|e| ApiError::internal(format!("{e:#}")))?;
+        // Given up only by a daemon that is ending already.
+        let _ = self.ending.try_send(());
+        Ok(())
+    }
+
+    async fn plan_of(&self, key: &Key) -> ApiResult<Value> {
+        let Some(record) = self.world.journal.pods.get(key) else {
+            return Err(ApiError::not_found("pods", &key.name));
+        };
+        let pod = &record.value.pod;
+        let observed = pod_plan::observed::Observed {
+            runtime: self.world.host.observe(&pod.metadata.uid).await,
+            host_ips: self.world.node.ips.clone(),
+            limits: self.world.limits,
+            memory: self.pods.memory(&pod.metadata.uid).unwrap_or_default(),
+            ..Default::default()
+        };
+        let plan = pod_plan::plan::plan(pod, &observed, Timestamp::now());
+        Ok(json!({ "steps": plan.steps, "wakeAt": plan.wake_at, "why": plan.why }))
+    }
+}
+
+fn record(image: pod_image::Image) -> ImageRecord {
+    ImageRecord { id: image.id.to_string(), names: image.names, digest: image.digest, size: image.size, pinned: image.pinned, created: image.created }
+}

@@ -1,0 +1,69 @@
+//! When a daemon that was started on demand has nothing left to do: no pod unfinished, and no client for a minute.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How long nobody must have come.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Counts clients.
+#[derive(Clone, Debug)]
+pub struct Idle(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clients: AtomicUsize,
+    changed: Notify,
+}
+
+/// One client's connection: counted until dropped.
+#[derive(Debug)]
+pub struct Client(Arc<Inner>);
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.0.clients.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify_one();
+    }
+}
+
+impl Idle {
+    /// No client yet.
+    pub fn new() -> Self {
+        Self(Arc::new(Inner { clients: AtomicUsize::new(0), changed: Notify::new() }))
+    }
+
+    /// What counts a client when it comes.
+    pub fn clients(&self) -> impl Fn() -> Client + Clone + Send + Sync + 'static {
+        let inner = Arc::clone(&self.0);
+        move || {
+            inner.clients.fetch_add(1, Ordering::SeqCst);
+            inner.changed.notify_one();
+            Client(Arc::clone(&inner))
+        }
+    }
+
+    /// Looks again: a pod may have finished.
+    pub fn look(&self) {
+        self.0.changed.notify_one();
+    }
+
+    /// Comes back once nothing is left to do; never, unless the daemon was started on demand.
+    pub async fn over(&self, on_demand: bool, busy: impl Fn() -> bool) {
+        if !on_demand {
+            return std::future::pending().await;
+        }
+        loop {
+            let changed = self.0.changed.notified();
+            if self.0.clients.load(Ordering::SeqCst) > 0 || busy() {
+                changed.await;
+                continue;
+            }
+            if tokio::time::timeout(QUIET, changed).await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The node daemon: composition root. Names the concrete types, starts the API, routes what happens to the pods' tasks.
+
+mod backend;
+mod configs;
+mod facts;
+mod idle;
+mod journal;
+mod logs;
+mod outside;
+mod pods;
+mod records;
+mod reset;
+
+use anyhow::{Context, Result};
+use backend::Daemon;
+use configs::Configs;
+use idle::Idle;
+use journal::NodeJournal;
+use jiff::Timestamp;
+use outside::{LocalNetwork, Real, StoreImages, SystemClock};
+use pod_api::events::EventLog;
+use pod_api::feed::{Feed, Versions};
+use pod_driver::host::HostEvent;
+use pod_driver::queue::Message;
+use pod_driver::world::WorldOf;
+use pod_host::{Binaries, HostOptions};
+use pod_model::ids::CgroupPath;
+use pods::Pods;
+use records::Records;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// How a node is started.
+#[derive(Debug)]
+pub struct NodeOptions {
+    /// Where it lives.
+    pub places: Places,
+    /// Told once the API can be reached: one byte is written and the file closed.
+    pub ready: Option<File>,
+}
+
+/// Runs the daemon until it is told to end, or is idle. The pods go on without it.
+pub fn run(options: NodeOptions) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
+    runtime.block_on(serve(options))
+}
+
+/// Where this node lives, and whether it ends when idle.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// State that survives a reboot.
+    pub root: PathBuf,
+    /// State that does not.
+    pub run: PathBuf,
+    /// Container logs.
+    pub logs: PathBuf,
+    /// Everything lives in cgroups below this one.
+    pub cgroup_root: CgroupPath,
+    /// Whether it ends when idle.
+    pub on_demand: bool,
+}
+
+async fn serve(NodeOptions { places: options, ready }: NodeOptions) -> Result<()> {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    for folder in [&options.root, &options.run, &options.logs] {
+        make_private(folder)?;
+    }
+    let _lock = lock(&options.run)?;
+
+    let (events_sender, mut host_events) = tokio::sync::mpsc::unbounded_channel();
+    let host = pod_host::Host::open(
+        HostOptions {
+            root: options.root.clone(),
+            run: options.run.clone(),
+            logs: options.logs.clone(),
+            cgroup_root: options.cgroup_root.clone(),
+            binaries: binaries()?,
+            generation: generation(),
+        },
+        events_sender,
+    )
+    .await
+    .context("open the runtime half")?;
+    let host = Arc::new(host);
+    let store = pod_image::Store::open(&options.root).context("open the image store")?;
+    let records = Records::open(&options.root)?;
+    let versions = Versions::after(u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(0));
+    let (later, writer) = records::later(records.clone());
+    let (gone, mut gone_pods) = tokio::sync::mpsc::unbounded_channel();
+    let idle = Idle::new();
+    let node = facts::read(&options, host.is_cgroup_v2())?;
+    let world = WorldOf::<Real> {
+        host: Arc::clone(&host),
+        images: Arc::new(StoreImages(Arc::new(store))),
+        network: Arc::new(LocalNetwork),
+        journal: Arc::new(NodeJournal {
+            pods: Arc::new(Feed::new(versions.clone())),
+            events: EventLog::new(versions.clone()),
+            idle: idle.clone(),
+            later,
+            gone,
+        }),
+        objects: Arc::new(Configs::open(records.clone(), &versions)),
+        clock: Arc::new(SystemClock),
+        node,
+        limits: pod_plan::back_off::Limits::default(),
+    };
+    let pods = Arc::new(Pods::new(world.clone(), records));
+    pods.find_again();
+
+    let (ending, mut end) = tokio::sync::mpsc::channel::<()>(1);
+    let daemon = Arc::new(Daemon::new(world, Arc::clone(&pods), options.clone(), ending));
+    let server = pod_api::server::Server::bind(&options.run, Arc::clone(&daemon)).context("open the API")?;
+    let mut serving = tokio::spawn(server.serve(idle.clients()));
+    if let Some(mut ready) = ready {
+        use std::io::Write;
+        // Whoever started the daemon may have gone away meanwhile.
+        let _ = ready.write_all(b"+");
+    }
+
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    loop {
+        tokio::select! {
+            Some(event) = host_events.recv() => route(&pods, &event),
+            Some(uid) = gone_pods.recv() => { pods.gone(&uid); idle.look(); }
+            () = idle.over(options.on_demand, || pods.busy()) => break,
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = end.recv() => break,
+            ended = &mut serving => { ended.context("the API ended")??; break; }
+        }
+    }
+    serving.abort();
+    drop((daemon, pods));
+    // The tasks hold the writer's other ends; the newest values of a moment ago may be lost, which a restart mends.
+    let _ = tokio::time::timeout(std::time::Duration::from_millis(500), writer).await;
+    Ok(())
+}
+
+fn route(pods: &Pods, event: &HostEvent) {
+    let (HostEvent::ContainerExited { pod, .. } | HostEvent::SandboxLost { pod, .. }) = event;
+    pods.send(pod, Message::Fact);
+}
+
+/// Makes a folder of mode 0700, and mends the mode of one that is there.
+fn make_private(folder: &Path) -> Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| format!("make {}", folder.display()))
+}
+
+/// One daemon a run folder: the lock is held for as long as the file is open.
+fn lock(run: &Path) -> Result<nix::fcntl::Flock<File>> {
+    let path = run.join("node.lock");
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = file.with_context(|| format!("open {}", path.display()))?;
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, _)| anyhow::anyhow!("another node daemon runs on {} (it holds {})", run.display(), path.display()))
+}
+
+/// Growing with every start: a supervisor refuses what an older daemon asks.
+fn generation() -> u64 {
+    u64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(u64::MAX)
+}
+
+/// The helpers, beside this program or where `hack/install` puts them.
+fn binaries() -> Result<Binaries> {
+    let own = std::env::current_exe().context("find this program's own path")?;
+    let beside = own.parent().map(Path::to_owned).unwrap_or_default();
+    let folders = [beside.clone(), beside.join("../lib/podwright"), beside.join("../libexec/podwright")];
+    let find = |name: &str| {
+        let found = folders.iter().map(|f| f.join(name)).find(|p| p.is_file());
+        found.with_context(|| format!("{name} is missing: it belongs beside {} (hack/build makes it, hack/install puts it in place)", own.display()))
+    };
+    Ok(Binaries { supervisor: find("podwright-supervisor")?, launch: find("podwright-launch")?, pause: find("podwright-pause")? })
+}

@@ -1,0 +1,88 @@
+//! The concrete outside of the driver: which host, image store, network, journal and clock this daemon runs with.
+
+use super::configs::Configs;
+use super::journal::NodeJournal;
+use jiff::Timestamp;
+use pod_driver::images::{ImageError, Images, Resolved};
+use pod_driver::network::{Network, NetworkError};
+use pod_driver::world::{Clock, Ids, Outside};
+use pod_image::Store;
+use pod_model::config::NetworkMode;
+use pod_model::ids::{ImageName, SandboxId};
+use pod_model::pod::PullPolicy;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// What this daemon runs with.
+#[derive(Debug)]
+pub struct Real;
+
+impl Outside for Real {
+    type Host = pod_host::Host;
+    type Images = StoreImages;
+    type Network = LocalNetwork;
+    type Journal = NodeJournal;
+    type Objects = Configs;
+    type Clock = SystemClock;
+}
+
+/// Time and random identifiers of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+impl Ids for SystemClock {
+    fn fresh(&self) -> String {
+        format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+    }
+}
+
+/// Images of the local store; nothing is fetched from a registry in this version.
+#[derive(Clone, Debug)]
+pub struct StoreImages(pub Arc<Store>);
+
+impl Images for StoreImages {
+    async fn ensure(&self, name: &ImageName, policy: PullPolicy) -> Result<Resolved, ImageError> {
+        // An imported name is pinned, so it satisfies every policy, Always too.
+        match self.0.find(name) {
+            Ok(Some(found)) => Ok(Resolved { size: found.size, facts: found.facts, already_present: true }),
+            Ok(None) if policy == PullPolicy::Never => Err(ImageError::NeverPull { name: name.to_string() }),
+            Ok(None) => Err(ImageError::Pull {
+                cause: format!("image {:?} is not in the store; import it: podwright image import PATH --name {name}", name.as_str()),
+            }),
+            Err(error) => Err(match error {
+                pod_image::FindError::Name(cause) => ImageError::InvalidName { name: name.to_string(), cause: cause.to_string() },
+                pod_image::FindError::Store(cause) => ImageError::Pull { cause: cause.to_string() },
+            }),
+        }
+    }
+}
+
+/// Networks `none` and `host`.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalNetwork;
+
+impl Network for LocalNetwork {
+    async fn attach(&self, _id: &SandboxId, mode: NetworkMode, namespace: OwnedFd) -> Result<Option<String>, NetworkError> {
+        match mode {
+            NetworkMode::Host => Ok(None),
+            NetworkMode::None => {
+                let done = tokio::task::spawn_blocking(move || pod_network::bring_up_loopback(namespace)).await;
+                match done {
+                    Ok(Ok(())) => Ok(None),
+                    Ok(Err(error)) => Err(NetworkError(error.to_string())),
+                    Err(error) => Err(NetworkError(error.to_string())),
+                }
+            }
+        }
+    }
+
+    async fn detach(&self, _id: &SandboxId, _mode: NetworkMode) -> Result<(), NetworkError> {
+        Ok(())
+    }
+}

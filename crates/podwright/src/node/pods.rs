@@ -1,0 +1,177 @@
+//! The pods of this daemon: accepting, deleting, and finding them again after a restart.
+
+use super::outside::Real;
+use super::records::{KeptPod, Records};
+use jiff::Timestamp;
+use pod_api::backend::{ApiResult, DeleteOptions, NewPod, PodRecord};
+use pod_api::error::{ApiError, Reason};
+use pod_api::feed::Key;
+use pod_driver::queue::{Handle, Message};
+use pod_driver::task::{Begin, pod_task};
+use pod_driver::world::{Journal, WorldOf};
+use pod_model::ids::{Namespace, PodRef, PodUid};
+use pod_model::pod::Pod;
+use pod_model::status::{Phase, PodStatus};
+use pod_plan::events;
+use pod_plan::memory::Memory;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// One pod that has a task.
+#[derive(Debug)]
+struct Entry {
+    handle: Handle,
+    kept: KeptPod,
+}
+
+/// All pods with a task.
+#[derive(Debug)]
+pub struct Pods {
+    world: WorldOf<Real>,
+    records: Records,
+    entries: Mutex<BTreeMap<PodUid, Entry>>,
+}
+
+impl Pods {
+    /// None yet.
+    pub fn new(world: WorldOf<Real>, records: Records) -> Self {
+        Self { world, records, entries: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<PodUid, Entry>> {
+        // Single insertions and removals: a panic elsewhere leaves the map whole.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a task for every pod that was kept.
+    pub fn find_again(&self) {
+        for (kept, memory) in self.records.pods() {
+            let mut pod = kept.pod.clone();
+            pod.status = Some(memory.status.clone());
+            self.feed(&pod, &kept);
+            let log_attempts = super::logs::attempts(&self.log_directory(&kept.pod.reference()));
+            self.begin(kept, Begin { memory: Some(memory), log_attempts });
+        }
+    }
+
+    /// Takes a new pod.
+    pub fn create(&self, new: NewPod) -> ApiResult<PodRef> {
+        let now = Timestamp::now();
+        let NewPod { mut pod, object } = new;
+        let key = Key::new(pod.metadata.namespace.as_str(), pod.metadata.name.as_str());
+        pod.metadata.uid = PodUid::new(uuid::Uuid::new_v4().to_string());
+        pod.metadata.creation_timestamp = Some(now);
+        pod.spec.node_name = Some(self.world.node.name.clone());
+        pod.status = Some(PodStatus { phase: Some(Phase::Pending), ..PodStatus::default() });
+        let kept = KeptPod { pod: pod.clone(), object, accepted: now };
+        let reference = pod.reference();
+        {
+            // Held while looking and taking, so that of two pods of one name one is told that it exists.
+            let _one_at_a_time = self.lock();
+            if self.world.journal.pods.get(&key).is_some() {
+                return Err(ApiError::already_exists("pods", &key.name));
+            }
+            self.records.keep_pod(&kept).map_err(|e| ApiError::internal(format!("{e:#}")))?;
+            self.feed(&pod, &kept);
+        }
+        self.world.journal.event(&reference, events::scheduled(&pod, &self.world.node.name), now);
+        self.begin(kept, Begin::default());
+        Ok(reference)
+    }
+
+    fn feed(&self, pod: &Pod, kept: &KeptPod) {
+        let key = Key::new(pod.metadata.namespace.as_str(), pod.metadata.name.as_str());
+        let record =
+            PodRecord { pod: Arc::new(pod.clone()), object: Arc::new(kept.object.clone()), node: self.world.node.name.to_string() };
+        self.world.journal.pods.put(key, record);
+    }
+
+    fn begin(&self, kept: KeptPod, begin: Begin) {
+        let (handle, task) = pod_task::<Real>(self.world.clone(), kept.pod.clone(), begin);
+        self.lock().insert(kept.pod.metadata.uid.clone(), Entry { handle, kept });
+        tokio::spawn(task);
+    }
+
+    /// Begins a deletion, or shortens one.
+    pub fn delete(&self, key: &Key, options: &DeleteOptions) -> ApiResult<()> {
+        let now = Timestamp::now();
+        let Some(record) = self.world.journal.pods.get(key) else {
+            return Err(ApiError::not_found("pods", &key.name));
+        };
+        let uid = &record.value.pod.metadata.uid;
+        if options.uid.as_ref().is_some_and(|asked| asked != uid.as_str()) {
+            let message = format!("pod {:?} has another uid than the one to delete: {uid}", key.name);
+            return Err(ApiError::new(Reason::Conflict, message));
+        }
+        let asked = options.grace_period_seconds.or(record.value.pod.spec.termination_grace_period_seconds).unwrap_or(30);
+        let asked = u64::try_from(asked).unwrap_or(1);
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(uid) else {
+            return Err(ApiError::not_found("pods", &key.name));
+        };
+        let metadata = &mut entry.kept.pod.metadata;
+        let before = metadata.deletion_grace_period_seconds.and_then(|s| u64::try_from(s).ok());
+        if before.is_none_or(|b| asked < b) {
+            metadata.deletion_timestamp.get_or_insert(now);
+            metadata.deletion_grace_period_seconds = i64::try_from(asked).ok();
+            // A full disk must not keep a pod from being deleted: the wish is then not kept, but done.
+            if let Err(error) = self.records.keep_pod(&entry.kept) {
+                eprintln!("deletion of pod {}/{}: {error:#}", key.namespace, key.name);
+            }
+            let shown = Pod { metadata: entry.kept.pod.metadata.clone(), ..Pod::clone(&record.value.pod) };
+            self.feed(&shown, &entry.kept);
+        }
+        entry.handle.send(Message::Delete { at: now, grace_seconds: Some(asked) });
+        Ok(())
+    }
+
+    /// Passes a message to one pod's task.
+    pub fn send(&self, uid: &PodUid, message: Message) {
+        if let Some(entry) = self.lock().get(uid) {
+            entry.handle.send(message);
+        }
+    }
+
+    /// Passes a message to every pod's task, or to those of one namespace.
+    pub fn send_all(&self, namespace: Option<&Namespace>, message: &Message) {
+        for entry in self.lock().values() {
+            if namespace.is_none_or(|n| *n == entry.kept.pod.metadata.namespace) {
+                entry.handle.send(message.clone());
+            }
+        }
+    }
+
+    /// Takes a pod off the list: its task has ended.
+    pub fn gone(&self, uid: &PodUid) {
+        self.lock().remove(uid);
+    }
+
+    /// How many pods there are.
+    pub fn left(&self) -> usize {
+        self.world.journal.pods.list().0.len()
+    }
+
+    /// What a pod's task remembers, as it was kept last.
+    pub fn memory(&self, uid: &PodUid) -> Option<Memory> {
+        self.records.memory(uid)
+    }
+
+    /// Whether any pod still has something to do: it is not finished, or it is being deleted.
+    pub fn busy(&self) -> bool {
+        let (all, _) = self.world.journal.pods.list();
+        all.iter().any(|(_, p)| {
+            let phase = p.value.pod.status.as_ref().and_then(|s| s.phase);
+            !phase.is_some_and(Phase::is_terminal) || p.value.pod.is_deleted()
+        })
+    }
+
+    /// Every full name.
+    pub fn references(&self) -> Vec<PodRef> {
+        self.lock().values().map(|e| e.kept.pod.reference()).collect()
+    }
+
+    /// Folder of a pod's logs.
+    pub fn log_directory(&self, pod: &PodRef) -> std::path::PathBuf {
+        self.world.node.log_root.as_path().join(pod_plan::configs::sandbox::log_directory_name(pod))
+    }
+}

@@ -1,0 +1,213 @@
+//! What the daemon keeps on disk: pods, what their tasks remember, ConfigMaps and Secrets.
+//!
+//! ```text
+//! <root>/records/pods/<uid>.json       the pod as it was accepted, and its deletion once that is asked for
+//! <root>/records/memory/<uid>.json     what its task remembers; written a little later, newest value only
+//! <root>/records/configs/<kind>_<namespace>_<name>.json
+//! ```
+//!
+//! Every file is written under a temporary name, synced and renamed, so that it is whole or not there; a file that cannot be read is
+//! set aside as `<name>.broken` and told about.
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use pod_api::backend::ConfigRecord;
+use pod_model::ids::PodUid;
+use pod_model::pod::Pod;
+use pod_plan::memory::Memory;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A pod on disk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeptPod {
+    /// As podwright reads it; holds uid, creation and deletion.
+    pub pod: Pod,
+    /// As the user gave it, with defaults.
+    pub object: Value,
+    /// When it was accepted.
+    pub accepted: Timestamp,
+}
+
+/// The folder of records.
+#[derive(Clone, Debug)]
+pub struct Records {
+    pods: PathBuf,
+    memory: PathBuf,
+    configs: PathBuf,
+}
+
+impl Records {
+    /// Makes the folders where they are missing.
+    pub fn open(root: &Path) -> Result<Self> {
+        let base = root.join("records");
+        let records = Self { pods: base.join("pods"), memory: base.join("memory"), configs: base.join("configs") };
+        for folder in [&records.pods, &records.memory, &records.configs] {
+            fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+        }
+        Ok(records)
+    }
+
+    /// Every pod, with what its task remembered.
+    pub fn pods(&self) -> Vec<(KeptPod, Memory)> {
+        let load = |pod: KeptPod| {
+            let memory = self.memory(&pod.pod.metadata.uid).unwrap_or_default();
+            (pod, memory)
+        };
+        read_all(&self.pods).into_iter().map(load).collect()
+    }
+
+    /// What a pod's task remembered.
+    pub fn memory(&self, uid: &PodUid) -> Option<Memory> {
+        read(&self.memory_file(uid))
+    }
+
+    /// Keeps a pod: new, or with its deletion.
+    pub fn keep_pod(&self, pod: &KeptPod) -> Result<()> {
+        write(&self.pods.join(format!("{}.json", pod.pod.metadata.uid)), pod, true)
+    }
+
+    /// Forgets a pod and what its task remembered.
+    pub fn forget_pod(&self, uid: &PodUid) -> Result<()> {
+        remove(&self.memory_file(uid))?;
+        remove(&self.pods.join(format!("{uid}.json")))
+    }
+
+    /// Every ConfigMap and Secret.
+    pub fn configs(&self) -> Vec<ConfigRecord> {
+        read_all(&self.configs)
+    }
+
+    /// Keeps a ConfigMap or Secret.
+    pub fn keep_config(&self, config: &ConfigRecord) -> Result<()> {
+        write(&self.config_file(config), config, true)
+    }
+
+    /// Forgets a ConfigMap or Secret.
+    pub fn forget_config(&self, config: &ConfigRecord) -> Result<()> {
+        remove(&self.config_file(config))
+    }
+
+    fn config_file(&self, c: &ConfigRecord) -> PathBuf {
+        self.configs.join(format!("{}_{}_{}.json", c.kind.as_str(), c.namespace, c.name))
+    }
+
+    fn memory_file(&self, uid: &PodUid) -> PathBuf {
+        self.memory.join(format!("{uid}.json"))
+    }
+
+    /// Keeps what a task remembers. Not synced: it only saves work after a restart, the runtime half knows what runs.
+    pub fn keep_memory(&self, uid: &PodUid, memory: &Memory) -> Result<()> {
+        write(&self.memory_file(uid), memory, false)
+    }
+}
+
+fn write<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<()> {
+    let text = serde_json::to_vec(value).context("write a record as JSON")?;
+    let temporary = path.with_extension("new");
+    let result = (|| {
+        let mut options = fs::OpenOptions::new();
+        std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create(true).truncate(true), 0o600);
+        let mut file = options.open(&temporary)?;
+        file.write_all(&text)?;
+        if sync {
+            file.sync_data()?;
+        }
+        fs::rename(&temporary, path)?;
+        if sync && let Some(folder) = path.parent() {
+            fs::File::open(folder)?.sync_all()?;
+        }
+        Ok::<(), std::io::Error>(())
+    })();
+    if result.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    result.with_context(|| format!("keep {}", path.display()))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).with_context(|| format!("remove {}", path.display())),
+        _ => Ok(()),
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let text = fs::read(path).ok()?;
+    match serde_json::from_slice(&text) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            let aside = path.with_extension("broken");
+            eprintln!("record {} cannot be read ({error}); set aside as {}", path.display(), aside.display());
+            let _ = fs::rename(path, aside);
+            None
+        }
+    }
+}
+
+fn read_all<T: DeserializeOwned>(folder: &Path) -> Vec<T> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    files.sort();
+    files.iter().filter(|f| f.extension().is_some_and(|e| e == "json")).filter_map(|f| read(f)).collect()
+}
+
+/// Writes what tasks remember, off their way: the newest value of each pod, a little after it came.
+#[derive(Clone, Debug)]
+pub struct Later(tokio::sync::mpsc::UnboundedSender<(PodUid, Option<Arc<Memory>>)>);
+
+impl Later {
+    /// Keep this, soon.
+    pub fn keep(&self, uid: &PodUid, memory: &Memory) {
+        let _ = self.0.send((uid.clone(), Some(Arc::new(memory.clone()))));
+    }
+
+    /// Forget the pod and all that was kept of it. Done in the same order as the writes, so nothing comes after it.
+    pub fn forget(&self, uid: &PodUid) {
+        let _ = self.0.send((uid.clone(), None));
+    }
+}
+
+/// How long a value waits for a newer one of the same pod.
+const GATHER: std::time::Duration = std::time::Duration::from_millis(300);
+
+/// Starts the writer. It ends when every [`Later`] is gone.
+pub fn later(records: Records) -> (Later, tokio::task::JoinHandle<()>) {
+    let (sender, mut queue) = tokio::sync::mpsc::unbounded_channel::<(PodUid, Option<Arc<Memory>>)>();
+    let task = tokio::spawn(async move {
+        let mut open = true;
+        while open {
+            let Some((uid, memory)) = queue.recv().await else { return };
+            let mut newest = std::collections::BTreeMap::from([(uid, memory)]);
+            let gather = tokio::time::sleep(GATHER);
+            tokio::pin!(gather);
+            loop {
+                tokio::select! {
+                    () = &mut gather => break,
+                    next = queue.recv() => match next {
+                        Some((uid, memory)) => { newest.insert(uid, memory); }
+                        None => { open = false; break; }
+                    },
+                }
+            }
+            let records = records.clone();
+            let written = tokio::task::spawn_blocking(move || {
+                for (uid, memory) in newest {
+                    let written = match memory {
+                        Some(memory) => records.keep_memory(&uid, &memory),
+                        None => records.forget_pod(&uid),
+                    };
+                    if let Err(error) = written {
+                        eprintln!("{error:#}");
+                    }
+                }
+            });
+            let _ = written.await;
+        }
+    });
+    (Later(sender), task)
+}

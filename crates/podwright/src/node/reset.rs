@@ -1,0 +1,73 @@
+//! `podwright reset`: ends and removes everything that this node made.
+
+use super::Places;
+use super::outside::Real;
+use super::pods::Pods;
+use anyhow::{Context, Result, bail};
+use pod_api::backend::{DeleteOptions, Progress};
+use pod_api::feed::Key;
+use pod_driver::world::WorldOf;
+use std::path::Path;
+use std::time::Duration;
+
+/// How long the end of all pods is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Ends all pods at once, then removes images, records, logs and cgroups.
+pub async fn reset(world: &WorldOf<Real>, pods: &Pods, places: &Places, progress: &Progress) -> Result<()> {
+    let all = pods.references();
+    if !all.is_empty() {
+        progress.step(format!("ending {} pods", all.len()));
+    }
+    let mut watch = world.journal.pods.watch(world.journal.pods.list().1);
+    for pod in &all {
+        let key = Key::new(pod.namespace.as_str(), pod.name.as_str());
+        let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+        // A pod that is gone meanwhile is what was wanted.
+        let _ = pods.delete(&key, &options);
+    }
+    let ended = tokio::time::timeout(PATIENCE, async {
+        while pods.left() > 0 {
+            // Forgotten changes matter as little as seen ones: what counts is the list.
+            let _ = watch.next().await;
+        }
+    });
+    if ended.await.is_err() {
+        let left = world.journal.pods.list().0;
+        let names: Vec<String> = left.iter().map(|(k, _)| format!("{}/{}", k.namespace, k.name)).collect();
+        bail!("pods did not end within {} s: {}; nothing else was removed", PATIENCE.as_secs(), names.join(", "));
+    }
+    progress.step("removing images, records and logs");
+    world.host.close().await.context("remove cgroups and run folders")?;
+    let (root, logs) = (places.root.clone(), places.logs.clone());
+    let own_logs = logs.starts_with(&root) || logs.file_name().is_some();
+    tokio::task::spawn_blocking(move || {
+        for name in ["images", "layers", "snapshots", "pods", "pause", "records", "tmp"] {
+            remove_tree(&root.join(name))?;
+        }
+        if own_logs {
+            remove_if_empty(&logs);
+        }
+        for entry in std::fs::read_dir(&root).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|t| t.is_file()) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        remove_if_empty(&root);
+        Ok::<(), anyhow::Error>(())
+    })
+    .await??;
+    Ok(())
+}
+
+fn remove_tree(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).with_context(|| format!("remove {}", path.display())),
+        _ => Ok(()),
+    }
+}
+
+/// The folder may be the user's own and hold other things: then it stays.
+fn remove_if_empty(path: &Path) {
+    let _ = std::fs::remove_dir(path);
+}
