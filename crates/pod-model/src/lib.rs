@@ -2,13 +2,21 @@
 //!
 //! This crate is pure: no I/O, clock, environment, thread or async. What a function needs is an argument of it.
 
+pub mod cgroup;
+pub mod cgroup_name;
 pub mod common;
 pub mod config;
 pub mod container_status;
+pub mod cpu;
 pub mod event;
 pub mod ids;
+pub mod node;
+pub mod oom;
+pub mod origin;
 pub mod pod;
+pub mod qos;
 pub mod quantity;
+pub mod resources;
 pub mod runtime;
 pub mod status;
 pub mod volume;

@@ -45,6 +45,24 @@ pub struct PodStatus {
     pub qos_class: Option<QosClass>,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub resize: String,
+    /// Pod-level resources as they are in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// Pod-level requests that were admitted.
+    #[serde(skip_serializing_if = "ResourceList::is_empty")]
+    pub allocated_resources: ResourceList,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub node_allocatable_resource_claim_statuses: Vec<ClaimStatus>,
+}
+
+/// What a resource claim takes of the node's cpu, memory and huge pages.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[expect(missing_docs, reason = "field names and meanings are those of the API")]
+pub struct ClaimStatus {
+    pub resource_claim_name: String,
+    pub containers: Vec<ContainerName>,
+    pub resources: ResourceList,
 }
 
 /// One address (`v1.PodIP`, `v1.HostIP`).

@@ -1,0 +1,156 @@
+//! Pod and container cgroup values of whole pods.
+
+use super::*;
+use crate::pod::{ContainerKind, PodSpec, RestartPolicy};
+
+/// A pod of containers `(kind, sidecar, requests, limits)`; lists are `cpu/memory`, an empty part is absent.
+fn pod(containers: &[(ContainerKind, bool, &str, &str)]) -> Pod {
+    let list = |text: &str| -> ResourceList {
+        [CPU, MEMORY]
+            .into_iter()
+            .zip(text.split('/'))
+            .filter(|(_, amount)| !amount.is_empty())
+            .map(|(name, amount)| (name.to_owned(), amount.parse().unwrap()))
+            .collect()
+    };
+    let mut spec = PodSpec::default();
+    for (index, (kind, sidecar, requests, limits)) in containers.iter().enumerate() {
+        let container = Container {
+            name: format!("c{index}").into(),
+            resources: Resources {
+                requests: list(requests),
+                limits: list(limits),
+            },
+            restart_policy: sidecar.then_some(RestartPolicy::Always),
+            ..Container::default()
+        };
+        match kind {
+            ContainerKind::Init => spec.init_containers.push(container),
+            _ => spec.containers.push(container),
+        }
+    }
+    Pod {
+        spec,
+        ..Pod::default()
+    }
+}
+
+use ContainerKind::{App, Init};
+
+#[test]
+fn the_effective_cpu_request_is_the_larger_of_apps_and_each_init_container() {
+    type Case<'a> = (&'a [(ContainerKind, bool, &'a str, &'a str)], &'a str);
+    let cases: [Case<'_>; 5] = [
+        (
+            &[
+                (App, false, "100m", ""),
+                (App, false, "200m", ""),
+                (Init, false, "500m", ""),
+            ],
+            "500m",
+        ),
+        (
+            &[
+                (App, false, "100m", ""),
+                (App, false, "200m", ""),
+                (Init, true, "100m", ""),
+                (Init, false, "300m", ""),
+            ],
+            "400m",
+        ),
+        (
+            &[
+                (App, false, "100m", ""),
+                (Init, true, "100m", ""),
+                (Init, false, "500m", ""),
+                (Init, true, "200m", ""),
+                (Init, false, "50m", ""),
+            ],
+            "600m",
+        ),
+        (
+            &[
+                (App, false, "100m", ""),
+                (Init, false, "500m", ""),
+                (Init, true, "100m", ""),
+            ],
+            "500m",
+        ),
+        (&[(App, false, "100m", "")], "100m"),
+    ];
+    for (containers, expect) in cases {
+        let requests = pod_requests(&pod(containers), &Options::default());
+        assert_eq!(amount(&requests, CPU).to_string(), expect, "{containers:?}");
+    }
+}
+
+#[test]
+fn overhead_is_added_to_requests_and_to_limits_that_exist() {
+    let mut pod = pod(&[(App, false, "100m", "200m"), (Init, false, "500m", "")]);
+    pod.spec.overhead = [
+        (CPU.to_owned(), "50m".parse().unwrap()),
+        (MEMORY.to_owned(), "16Mi".parse().unwrap()),
+    ]
+    .into();
+    let options = Options::default();
+    assert_eq!(
+        amount(&pod_requests(&pod, &options), CPU),
+        "550m".parse().unwrap()
+    );
+    assert_eq!(
+        amount(&pod_limits(&pod, &options), CPU),
+        "250m".parse().unwrap()
+    );
+    assert!(!pod_limits(&pod, &options).contains_key(MEMORY));
+}
+
+#[test]
+fn one_init_container_without_a_limit_leaves_the_pod_without_one() {
+    let unlimited = pod(&[
+        (App, false, "200m/100Mi", "400m/200Mi"),
+        (Init, false, "500m/50Mi", ""),
+    ]);
+    let values = pod_cgroup(&unlimited, &PodCgroupPolicy::default());
+    assert_eq!(values.cpu_shares, Some(512));
+    assert_eq!(
+        (values.cpu_quota, values.cpu_period, values.memory),
+        (None, None, None)
+    );
+    assert_eq!(without_limit(&unlimited, CPU), ["c1"]);
+
+    let limited = pod(&[
+        (App, false, "200m/100Mi", "400m/200Mi"),
+        (Init, false, "500m/50Mi", "1/300Mi"),
+    ]);
+    let values = pod_cgroup(&limited, &PodCgroupPolicy::default());
+    assert_eq!(values.cpu_quota, Some(100_000));
+    assert_eq!(values.memory, Some(314_572_800));
+    assert_eq!(qos_class(&limited), QosClass::Burstable);
+}
+
+#[test]
+fn a_container_gets_the_pods_limit_where_it_has_none() {
+    let mut pod = pod(&[(App, false, "", ""), (App, false, "", "1/64Mi")]);
+    pod.spec.resources = Some(Resources {
+        limits: [(MEMORY.to_owned(), "256Mi".parse().unwrap())].into(),
+        ..Resources::default()
+    });
+    let limits: Vec<_> = pod
+        .spec
+        .containers
+        .iter()
+        .map(|c| limit_of(&pod, c, MEMORY).value() >> 20)
+        .collect();
+    assert_eq!(limits, [256, 64]);
+}
+
+#[test]
+fn page_sizes_that_nobody_asked_for_are_limited_to_nothing() {
+    let mut list = ResourceList::new();
+    list.insert("hugepages-2Mi".to_owned(), "4Mi".parse().unwrap());
+    list.insert("hugepages-2048Ki".to_owned(), "2Mi".parse().unwrap());
+    list.insert("memory".to_owned(), "1Gi".parse().unwrap());
+    let mut limits = huge_page_limits(&list);
+    limit_other_page_sizes(&mut limits, &[2 << 20, 1 << 30]);
+    assert_eq!(limits, [(2 << 20, 6 << 20), (1 << 30, 0)].into());
+}
