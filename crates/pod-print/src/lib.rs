@@ -1,1 +1,10 @@
-//! pod-print
+//! What a user reads: values in, text out. Nothing here asks the time or the terminal.
+
+pub mod describe;
+pub mod duration;
+pub mod events;
+pub mod image;
+pub mod pod_row;
+pub mod table;
+pub mod tabs;
+pub mod text;
