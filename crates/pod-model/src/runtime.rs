@@ -92,6 +92,13 @@ pub struct ContainerRecord {
     pub clamped: Vec<String>,
 }
 
+impl ContainerRecord {
+    /// Its exit code; 0 while it has none.
+    pub fn exit_code(&self) -> i32 {
+        self.exit.as_ref().map_or(0, |e| e.code)
+    }
+}
+
 /// How an attempt ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {

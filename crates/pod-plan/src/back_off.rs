@@ -6,6 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use pod_model::ids::ImageName;
 use pod_model::pod::{Container, Pod};
+use pod_model::runtime::{PodRuntime, RunState};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -25,6 +26,19 @@ pub struct Limits {
     pub restart: Delays,
     /// Of image pulls.
     pub image: Delays,
+}
+
+impl Delays {
+    /// Of restarts, as a node is configured: `max_seconds` replaces the longest delay, and the first one where that would be longer.
+    /// `reduced`: the shorter delays of the alpha feature ReduceDefaultCrashLoopBackOffDecay.
+    pub fn of_restarts(max_seconds: Option<u32>, reduced: bool) -> Self {
+        let (initial, max) = if reduced { (1, 60) } else { (10, 300) };
+        let max_seconds = max_seconds.unwrap_or(max);
+        Self {
+            initial_seconds: initial.min(max_seconds),
+            max_seconds,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -142,6 +156,57 @@ impl BackOffKey {
     pub fn for_image(pod: &Pod, image: &ImageName) -> Self {
         Self(format!("image {} {image}", pod.metadata.uid))
     }
+}
+
+/// Whether a container may be started now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may; if it ended before, this is what the start does to the table.
+    Go(Option<Next>),
+    /// Not before that time.
+    Wait {
+        /// When it may.
+        until: Timestamp,
+        /// Waiting message, with the delay in words.
+        message: String,
+    },
+}
+
+/// Whether a container may be started at `now` (`doBackOff` of the kubelet): one that has never ended may at once.
+pub fn may_start(
+    table: &BackOffTable,
+    delays: Delays,
+    pod: &Pod,
+    container: &Container,
+    runtime: &PodRuntime,
+    now: Timestamp,
+) -> Verdict {
+    let mut records = runtime.containers.iter();
+    let ended = records.find(|r| r.name == container.name && r.state == RunState::Exited);
+    let Some(ended) = ended else {
+        return Verdict::Go(None);
+    };
+    let finished = ended.exit.as_ref().and_then(|e| e.finished_at);
+    let since = finished.unwrap_or(now);
+    let key = BackOffKey::for_restart(pod, container);
+    match table.refused_until(&key, delays, since, now) {
+        Some(until) => Verdict::Wait {
+            until,
+            message: format!(
+                "back-off {} restarting failed container={} pod={}",
+                go_duration(SignedDuration::from_secs(i64::from(table.seconds(&key)))),
+                container.name,
+                pod_text(pod)
+            ),
+        },
+        None => Verdict::Go(Some(table.next(&key, delays, since, now))),
+    }
+}
+
+/// A pod in messages: `name_namespace(uid)`.
+pub fn pod_text(pod: &Pod) -> String {
+    let m = &pod.metadata;
+    format!("{}_{}({})", m.name, m.namespace, m.uid)
 }
 
 /// A duration as Go prints it: `10s`, `1m20s`, `5m0s`, `1.204s`, `350ms`.

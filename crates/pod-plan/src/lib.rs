@@ -1,5 +1,6 @@
 //! What a pod needs next: a pure decision from (pod, observed facts, time) to steps, and the rules it stands on.
 
+pub mod actions;
 pub mod back_off;
 pub mod events;
 pub mod failure;
@@ -7,3 +8,4 @@ pub mod memory;
 pub mod observed;
 pub mod plan;
 pub mod step;
+pub mod termination;

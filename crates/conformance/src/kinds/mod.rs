@@ -1,6 +1,7 @@
 //! The kinds of cases, by area. A check gets `given` and `expect` and answers with what it got where that differs.
 
 mod configs;
+mod facts;
 mod manifest;
 mod plan;
 mod print;
