@@ -63,13 +63,8 @@ pub(crate) fn of_container(
     };
     let mut list = base(privileged, shm);
     list.extend(cgroups(node, cgroup, privileged));
-    // A volume at the place of one of them, or at /dev with all below it, takes that place.
-    list.retain(|m| {
-        !volume_targets.iter().any(|(target, _)| {
-            m.destination() == target
-                || (target.as_path() == Path::new("/dev") && m.destination().starts_with(target))
-        })
-    });
+    // A volume at the place of one of them takes it.
+    list.retain(|m| !volume_targets.iter().any(|(t, _)| m.destination() == t));
     let special: Vec<PathBuf> = list.iter().map(|m| m.destination().clone()).collect();
     let (make_dirs, make_files) = targets(&binds, &special);
     list.extend(binds.into_iter().map(Bind::into_mount));
@@ -288,6 +283,11 @@ fn check_target(volume: &Volume, privileged: bool) -> Result<(), OciError> {
     }
     if target.starts_with("/proc") {
         return fail("must not lie in /proc, which a container needs as the kernel makes it");
+    }
+    if target == Path::new("/dev") {
+        return fail(
+            "must not cover /dev, in which device nodes are made: mount it elsewhere, such as at /host/dev",
+        );
     }
     if target == Path::new("/sys") && !privileged {
         return fail("must not cover /sys, unless the container is privileged");
