@@ -1,12 +1,9 @@
-//! Becoming another program: what a process inherits, and what it does between fork and exec.
+//! What a process does between fork and exec.
 
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::SigSet;
-use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::process::Pid;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Who is running after a fork.
 #[derive(Clone, Copy, Debug)]
@@ -17,50 +14,27 @@ pub enum Forked {
     Child,
 }
 
-/// Takes the descriptor that the parent left at the number `last`, and closes all above it. To be called once, first of all.
-///
-/// # Errors
-/// `EBADF` when there is none; `AlreadyExists` at a second call.
-pub fn take_inherited(last: RawFd) -> io::Result<OwnedFd> {
-    static TAKEN: AtomicBool = AtomicBool::new(false);
-    if TAKEN.swap(true, Ordering::SeqCst) {
-        return Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "inherited descriptors are taken once",
-        ));
-    }
-    // SAFETY: `last` was left by the parent and is nobody else's in this process: this function gives it out once.
-    let taken = unsafe { OwnedFd::from_raw_fd(last) };
-    if let Err(bad) = fcntl_getfd(&taken) {
-        // Not open: then there is nothing to close either.
-        std::mem::forget(taken);
-        return Err(bad.into());
-    }
-    fcntl_setfd(&taken, FdFlags::CLOEXEC)?;
-    close_range(last + 1, 0)?;
-    Ok(taken)
-}
-
 /// Marks every descriptor from `first` on as closed by the next exec.
 ///
 /// # Errors
 /// Those of `close_range`.
-pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
-    close_range(first, libc::CLOSE_RANGE_CLOEXEC)
-}
-
-fn close_range(first: RawFd, flags: libc::c_uint) -> io::Result<()> {
-    let first = libc::c_uint::try_from(first).map_err(io::Error::other)?;
-    // SAFETY: takes no pointer. Without CLOEXEC it is called at the program's start only, when every descriptor there is came
-    // from the parent and none has an owner in this process.
-    match unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) } {
+pub fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: takes no pointer and closes nothing now; every descriptor keeps its owner until the exec ends them all.
+    match unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Whether this process has one thread only, as the kernel sees it.
-pub fn is_single_threaded() -> bool {
+/// Whether this process has one thread only. Needs no /proc: for a process between two mount namespaces.
+fn is_single_threaded() -> bool {
     // Asking to stop sharing with other threads of the process does nothing where there are none, and is refused where there are.
     unshare(CloneFlags::CLONE_THREAD).is_ok()
 }
