@@ -4,3 +4,8 @@ pub mod backend;
 pub mod error;
 pub mod events;
 pub mod feed;
+pub mod log;
+pub mod selector;
+pub mod socket;
+pub mod wire;
+pub mod yaml;
