@@ -1,0 +1,568 @@
+//! Unpacks one layer into a folder in the form overlayfs takes: `.wh.` names become whiteout devices and opaque folders.
+//!
+//! Every name is resolved here, component by component, from descriptor to descriptor with no link followed by the kernel.
+//! A symlink on the way to an entry is followed as the image's own processes would see it: from the image's root, through
+//! the layers below as well (a layer on a merged-/usr base may write `bin/x`). So nothing outside the folder can be reached.
+
+use crate::dirs::{self, os};
+use crate::limits::{Limits, NAME_BYTES};
+use crate::merged::{MAX_LINKS, Node, Stack, follow, names};
+use crate::tape::{CopyFault, Entry, Kind, Sparse, Tape, TapeError};
+use rustix::fs::{self, AtFlags, FileType, Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
+use std::collections::VecDeque;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::fd::{AsFd, OwnedFd};
+
+const WHITEOUT: &[u8] = b".wh.";
+/// Bookkeeping of AUFS; only the opaque mark means something.
+const BOOKKEEPING: &[u8] = b".wh..wh.";
+const OPAQUE: &[u8] = b".wh..wh..opq";
+/// Components and links on the way to one entry, so that links of thousands of `..` cost nothing much.
+const MAX_STEPS: usize = 1024;
+
+/// Why a layer cannot be unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// The stream is no readable tar.
+    #[error("its tar stream is bad")]
+    Tape(#[from] TapeError),
+    /// An entry asks for what no image may do.
+    #[error("entry {entry:?} {problem}")]
+    Refused {
+        /// Its name in the layer.
+        entry: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An entry could not be made.
+    #[error("entry {entry:?}: cannot {step}")]
+    Entry {
+        /// Its name in the layer.
+        entry: String,
+        /// What was being done.
+        step: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+}
+
+/// What went wrong with an entry whose name is added later.
+enum Fault {
+    Refused(String),
+    Failed(&'static str, io::Error),
+    Tape(TapeError),
+}
+
+impl From<CopyFault> for Fault {
+    fn from(fault: CopyFault) -> Self {
+        match fault {
+            CopyFault::Read(e) => Self::Tape(e),
+            CopyFault::Write(e) => Self::Failed("write it", e),
+        }
+    }
+}
+
+fn refuse<T>(problem: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault::Refused(problem.into()))
+}
+
+trait Step<T> {
+    fn step(self, step: &'static str) -> Result<T, Fault>;
+}
+
+impl<T, E: Into<io::Error>> Step<T> for Result<T, E> {
+    fn step(self, step: &'static str) -> Result<T, Fault> {
+        self.map_err(|e| Fault::Failed(step, e.into()))
+    }
+}
+
+/// A folder that entries are being put into.
+struct Parent {
+    /// As the archive names it.
+    named: Vec<u8>,
+    folder: OwnedFd,
+    /// Kept, since every new entry changes it.
+    times: Timestamps,
+}
+
+/// A layer that is being written.
+pub(crate) struct LayerWriter<'a> {
+    root: OwnedFd,
+    below: &'a Stack,
+    limits: &'a Limits,
+    parent: Option<Parent>,
+}
+
+/// Unpacks a whole tar stream into the empty folder `root`; gives the stream back, read to its end.
+pub(crate) fn unpack<R: Read>(
+    stream: R,
+    root: OwnedFd,
+    below: &Stack,
+    limits: &Limits,
+) -> Result<R, UnpackError> {
+    let mut tape = Tape::new(stream, limits, limits.layer_entries);
+    let mut writer = LayerWriter {
+        root,
+        below,
+        limits,
+        parent: None,
+    };
+    while let Some(entry) = tape.next()? {
+        let done = writer.apply(&entry, &mut tape);
+        done.map_err(|fault| name_fault(&entry.path, fault))?;
+    }
+    writer.leave().map_err(|fault| name_fault(b".", fault))?;
+    Ok(tape.drain()?)
+}
+
+fn name_fault(path: &[u8], fault: Fault) -> UnpackError {
+    let entry = path.get(..400).unwrap_or(path);
+    let entry = String::from_utf8_lossy(entry).into_owned();
+    match fault {
+        Fault::Refused(problem) => UnpackError::Refused { entry, problem },
+        Fault::Failed(step, source) => UnpackError::Entry {
+            entry,
+            step,
+            source,
+        },
+        Fault::Tape(error) => UnpackError::Tape(error),
+    }
+}
+
+impl LayerWriter<'_> {
+    fn apply<R: Read>(&mut self, entry: &Entry, tape: &mut Tape<R>) -> Result<(), Fault> {
+        let path = self.clean(&entry.path)?;
+        let Some((name, parents)) = path.split_last() else {
+            return self.root_entry(entry);
+        };
+        let bookkeeping = |part: &Vec<u8>| part.starts_with(BOOKKEEPING) && part != OPAQUE;
+        if path.iter().any(bookkeeping) {
+            return Ok(());
+        }
+        if parents.iter().any(|part| part.starts_with(WHITEOUT)) {
+            return refuse(
+                "lies in a folder whose name begins with .wh., which marks removed files",
+            );
+        }
+        self.enter(parents)?;
+        let Some(parent) = &self.parent else {
+            return refuse("has no folder");
+        };
+        let folder = &parent.folder;
+        if name == OPAQUE {
+            return dirs::make_opaque(folder).step("mark its folder as opaque");
+        }
+        if let Some(hidden) = name.strip_prefix(WHITEOUT) {
+            return whiteout(folder, hidden);
+        }
+        match entry.kind {
+            Kind::Directory => directory(folder, name, entry),
+            Kind::HardLink => self.hard_link(folder, name, entry),
+            Kind::File => {
+                make_room(folder, name)?;
+                file(folder, name, entry, tape, self.limits)
+            }
+            Kind::Symlink => {
+                make_room(folder, name)?;
+                self.symlink(folder, name, entry)
+            }
+            Kind::CharDevice | Kind::BlockDevice | Kind::Fifo => {
+                make_room(folder, name)?;
+                special(folder, name, entry)
+            }
+        }
+    }
+
+    /// The entry `./` sets owner, mode and times of the layer's root.
+    fn root_entry(&self, entry: &Entry) -> Result<(), Fault> {
+        if entry.kind != Kind::Directory {
+            return refuse("is the root of the image and no folder");
+        }
+        set_attributes(&self.root, entry)
+    }
+
+    /// Splits a name into components, and refuses what no honest layer holds. A leading slash is the image's root.
+    fn clean(&self, path: &[u8]) -> Result<Vec<Vec<u8>>, Fault> {
+        if path.contains(&0) {
+            return refuse("has a NUL byte in its name");
+        }
+        if path.len() > self.limits.path_bytes {
+            let limit = self.limits.path_bytes;
+            return refuse(format!("has a path longer than {limit} bytes"));
+        }
+        let parts: Vec<Vec<u8>> = names(path).collect();
+        if parts.iter().any(|part| part == b"..") {
+            return refuse("climbs with .. in its path");
+        }
+        if parts.iter().any(|part| part.len() > NAME_BYTES) {
+            return refuse(format!("has a name longer than {NAME_BYTES} bytes"));
+        }
+        self.check_depth(parts.len())?;
+        Ok(parts)
+    }
+
+    fn check_depth(&self, depth: usize) -> Result<(), Fault> {
+        let limit = self.limits.path_depth;
+        if depth > limit {
+            return refuse(format!("lies deeper than {limit} folders"));
+        }
+        Ok(())
+    }
+
+    /// Makes the folder of an entry the current one, with all folders on the way to it.
+    fn enter(&mut self, parents: &[Vec<u8>]) -> Result<(), Fault> {
+        let named = parents.join(&b'/');
+        if self.parent.as_ref().is_some_and(|p| p.named == named) {
+            return Ok(());
+        }
+        self.leave()?;
+        let folder = self.walk(parents, true)?;
+        let stat = fs::fstat(&folder).step("look at its folder")?;
+        self.parent = Some(Parent {
+            named,
+            folder,
+            times: times(&stat),
+        });
+        Ok(())
+    }
+
+    /// Gives the current folder back the times it had before entries were put into it.
+    fn leave(&mut self) -> Result<(), Fault> {
+        match self.parent.take() {
+            Some(parent) => {
+                fs::futimens(&parent.folder, &parent.times).step("set the times of its folder")
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Opens a folder of this layer. With `make`, missing folders are made as the layers below have them.
+    fn walk(&self, path: &[Vec<u8>], make: bool) -> Result<OwnedFd, Fault> {
+        let mut ahead: VecDeque<Vec<u8>> = path.iter().cloned().collect();
+        let mut at: Vec<Vec<u8>> = Vec::new();
+        let mut here = self.reopen(&at)?;
+        let mut links = 0;
+        let mut steps = 0;
+        while let Some(name) = ahead.pop_front() {
+            steps += 1;
+            if steps > MAX_STEPS {
+                return refuse("has a path that leads through too many folders and symlinks");
+            }
+            if name == b".." {
+                at.pop();
+                here = self.reopen(&at)?;
+                continue;
+            }
+            self.check_depth(at.len() + 1)?;
+            match dirs::open_child(&here, os(&name)) {
+                Ok(next) => {
+                    here = next;
+                    at.push(name);
+                    continue;
+                }
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+                Err(e) => return Err(e).step("open its folder"),
+            }
+            let target = match dirs::stat(&here, os(&name)).step("look at its folder")? {
+                Some(stat) if file_is(&stat, FileType::Symlink) => Some(
+                    fs::readlinkat(&here, os(&name), Vec::new())
+                        .step("read a link in its path")?
+                        .into_bytes(),
+                ),
+                Some(stat) if dirs::is_whiteout(&stat) && make => {
+                    // Removed below and made anew here: nothing of the old one may show through.
+                    fs::unlinkat(&here, os(&name), AtFlags::empty()).step("replace a whiteout")?;
+                    here = new_folder(&here, &name, None)?;
+                    dirs::make_opaque(&here).step("mark its folder as opaque")?;
+                    at.push(name);
+                    continue;
+                }
+                Some(_) => return refuse("lies in what is no folder in this layer"),
+                None => {
+                    let below = self.below(&at, &name)?;
+                    match below {
+                        Some(Node::Symlink(target)) => Some(target),
+                        _ if !make => return refuse("leads to a folder that is not in this layer"),
+                        below => {
+                            let like = match &below {
+                                Some(Node::Directory(_, stat)) => Some(stat),
+                                _ => None,
+                            };
+                            let times = fs::fstat(&here).step("look at its folder")?;
+                            let next = new_folder(&here, &name, like)?;
+                            fs::futimens(&here, &self::times(&times))
+                                .step("set the times of its folder")?;
+                            here = next;
+                            at.push(name);
+                            continue;
+                        }
+                    }
+                }
+            };
+            links += 1;
+            if links > MAX_LINKS {
+                return refuse("has too many symlinks in its path");
+            }
+            follow(&target.unwrap_or_default(), &mut at, &mut ahead);
+            here = self.reopen(&at)?;
+        }
+        Ok(here)
+    }
+
+    /// What the layers below have at this place, unless a folder of this layer hides it.
+    fn below(&self, at: &[Vec<u8>], name: &[u8]) -> Result<Option<Node>, Fault> {
+        let mut here = self.reopen(&[])?;
+        for part in at {
+            here = dirs::open_child(&here, os(part)).step("open its folder")?;
+            if dirs::is_opaque(&here).step("look at its folder")? {
+                return Ok(None);
+            }
+        }
+        let path: Vec<Vec<u8>> = at.iter().cloned().chain([name.to_vec()]).collect();
+        self.below.at(&path).step("look through the layers below")
+    }
+
+    /// Opens a folder of this layer that was walked already.
+    fn reopen(&self, at: &[Vec<u8>]) -> Result<OwnedFd, Fault> {
+        let mut here = dirs::open_child(&self.root, os(b".")).step("open the layer's folder")?;
+        for name in at {
+            here = dirs::open_child(&here, os(name)).step("open its folder")?;
+        }
+        Ok(here)
+    }
+
+    fn hard_link(&self, folder: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), Fault> {
+        let shown = String::from_utf8_lossy(&entry.link).into_owned();
+        let target = self.clean(&entry.link)?;
+        let Some((target_name, parents)) = target.split_last() else {
+            return refuse(format!("is a hard link to {shown:?}, which is no file"));
+        };
+        let target_folder = self.walk(parents, false)?;
+        let found =
+            dirs::stat(&target_folder, os(target_name)).step("look for the link's target")?;
+        let Some(found) = found.filter(|stat| !dirs::is_whiteout(stat)) else {
+            return refuse(format!(
+                "is a hard link to {shown:?}, which does not come before it in this layer"
+            ));
+        };
+        if file_is(&found, FileType::Directory) {
+            return refuse(format!("is a hard link to the folder {shown:?}"));
+        }
+        let there = dirs::stat(folder, os(name)).step("look at it")?;
+        if there.is_some_and(|s| (s.st_dev, s.st_ino) == (found.st_dev, found.st_ino)) {
+            return Ok(());
+        }
+        make_room(folder, name)?;
+        // Without AT_SYMLINK_FOLLOW a link to a symlink is another name of the symlink itself.
+        let flags = AtFlags::empty();
+        fs::linkat(&target_folder, os(target_name), folder, os(name), flags).step("make the link")
+    }
+
+    fn symlink(&self, folder: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), Fault> {
+        if entry.link.is_empty() || entry.link.contains(&0) {
+            return refuse("is a symlink to nothing");
+        }
+        if entry.link.len() > self.limits.path_bytes {
+            let limit = self.limits.path_bytes;
+            return refuse(format!("is a symlink to a path longer than {limit} bytes"));
+        }
+        fs::symlinkat(entry.link.as_slice(), folder, os(name)).step("make the symlink")?;
+        own_by_name(folder, name, entry)
+    }
+}
+
+fn file_is(stat: &Stat, kind: FileType) -> bool {
+    dirs::file_type(stat) == kind
+}
+
+fn times(stat: &Stat) -> Timestamps {
+    let time = |seconds: i64, nanos: i64| Timespec {
+        tv_sec: seconds,
+        tv_nsec: nanos,
+    };
+    Timestamps {
+        last_access: time(
+            stat.st_atime as i64,
+            i64::try_from(stat.st_atime_nsec).unwrap_or(0),
+        ),
+        last_modification: time(
+            stat.st_mtime as i64,
+            i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
+        ),
+    }
+}
+
+fn entry_times(entry: &Entry) -> Timestamps {
+    let time = Timespec {
+        tv_sec: entry.mtime.0,
+        tv_nsec: i64::from(entry.mtime.1),
+    };
+    Timestamps {
+        last_access: time,
+        last_modification: time,
+    }
+}
+
+/// Hides a name of the layers below. What this layer itself puts there stays.
+fn whiteout(folder: &OwnedFd, hidden: &[u8]) -> Result<(), Fault> {
+    if matches!(hidden, b"" | b"." | b"..") {
+        return refuse("is a whiteout of no name");
+    }
+    match dirs::stat(folder, os(hidden)).step("look at what it hides")? {
+        Some(stat) if file_is(&stat, FileType::Directory) => {
+            let own = dirs::open_child(folder, os(hidden)).step("open the folder it hides")?;
+            dirs::make_opaque(own).step("mark a folder as opaque")
+        }
+        Some(_) => Ok(()),
+        None => fs::mknodat(
+            folder,
+            os(hidden),
+            FileType::CharacterDevice,
+            Mode::empty(),
+            0,
+        )
+        .step("make a whiteout (it needs root)"),
+    }
+}
+
+/// Takes away what an earlier entry of this layer put at this name.
+fn make_room(folder: &OwnedFd, name: &[u8]) -> Result<(), Fault> {
+    match dirs::stat(folder, os(name)).step("look at it")? {
+        None => Ok(()),
+        Some(stat) if file_is(&stat, FileType::Directory) => {
+            dirs::remove_tree(folder.as_fd(), os(name)).step("replace an earlier folder")
+        }
+        Some(_) => {
+            fs::unlinkat(folder, os(name), AtFlags::empty()).step("replace an earlier entry")
+        }
+    }
+}
+
+fn directory(folder: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), Fault> {
+    let before = dirs::stat(folder, os(name)).step("look at it")?;
+    let own = match before {
+        Some(stat) if file_is(&stat, FileType::Directory) => {
+            dirs::open_child(folder, os(name)).step("open it")?
+        }
+        None => new_folder(folder, name, None)?,
+        Some(_) => {
+            // The earlier entry hid what lies below; so must the folder that takes its place.
+            fs::unlinkat(folder, os(name), AtFlags::empty()).step("replace an earlier entry")?;
+            let own = new_folder(folder, name, None)?;
+            dirs::make_opaque(&own).step("mark it as opaque")?;
+            own
+        }
+    };
+    set_attributes(&own, entry)
+}
+
+/// Makes a folder as the layers below have it; else 0755 of root, as other unpackers do.
+fn new_folder(folder: &OwnedFd, name: &[u8], like: Option<&Stat>) -> Result<OwnedFd, Fault> {
+    fs::mkdirat(folder, os(name), Mode::RWXU).step("make a folder")?;
+    let own = dirs::open_child(folder, os(name)).step("open a folder")?;
+    let mode = match like {
+        Some(like) => {
+            let (uid, gid) = (Uid::from_raw(like.st_uid), Gid::from_raw(like.st_gid));
+            fs::fchown(&own, Some(uid), Some(gid)).step("set the owner of a folder")?;
+            Mode::from_raw_mode(like.st_mode & 0o7777)
+        }
+        None => Mode::from_raw_mode(0o755),
+    };
+    fs::fchmod(&own, mode).step("set the mode of a folder")?;
+    if let Some(like) = like {
+        fs::futimens(&own, &times(like)).step("set the times of a folder")?;
+    }
+    Ok(own)
+}
+
+fn file<R: Read>(
+    folder: &OwnedFd,
+    name: &[u8],
+    entry: &Entry,
+    tape: &mut Tape<R>,
+    limits: &Limits,
+) -> Result<(), Fault> {
+    let mut own = dirs::create_file(folder, os(name)).step("make the file")?;
+    match &entry.sparse {
+        None => drop(tape.copy_to(&mut own, u64::MAX)?),
+        Some(sparse) => write_pieces(sparse, entry.size, tape, &mut own, limits)?,
+    }
+    set_attributes(&own, entry)
+}
+
+fn write_pieces<R: Read>(
+    sparse: &Sparse,
+    size: u64,
+    tape: &mut Tape<R>,
+    own: &mut std::fs::File,
+    limits: &Limits,
+) -> Result<(), Fault> {
+    if sparse.real_size > limits.layer_bytes {
+        let limit = limits.layer_bytes;
+        return refuse(format!("is a sparse file of more than {limit} bytes"));
+    }
+    let mut end = 0;
+    let mut total: u64 = 0;
+    for (offset, length) in &sparse.pieces {
+        let stop = offset.checked_add(*length);
+        match stop {
+            Some(stop) if *offset >= end && stop <= sparse.real_size => end = stop,
+            _ => return refuse("is a sparse file whose map is out of order"),
+        }
+        own.seek(SeekFrom::Start(*offset)).step("write it")?;
+        total += tape.copy_to(own, *length)?;
+    }
+    if total != size {
+        return refuse("is a sparse file whose map does not fit its content");
+    }
+    own.set_len(sparse.real_size).step("write it")
+}
+
+fn special(folder: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), Fault> {
+    let kind = match entry.kind {
+        Kind::CharDevice => FileType::CharacterDevice,
+        Kind::BlockDevice => FileType::BlockDevice,
+        _ => FileType::Fifo,
+    };
+    let device = match kind {
+        FileType::Fifo => 0,
+        _ => fs::makedev(entry.device.0, entry.device.1),
+    };
+    let mode = Mode::from_raw_mode(entry.mode);
+    fs::mknodat(folder, os(name), kind, mode, device).step("make the device (it needs root)")?;
+    own_by_name(folder, name, entry)?;
+    // The umask took from the mode, and the change of owner its setuid bits. The node was made here, so it is no link.
+    fs::chmodat(folder, os(name), mode, AtFlags::empty()).step("set its mode")?;
+    let nofollow = AtFlags::SYMLINK_NOFOLLOW;
+    fs::utimensat(folder, os(name), &entry_times(entry), nofollow).step("set its times")
+}
+
+fn own_by_name(folder: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), Fault> {
+    let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+    let nofollow = AtFlags::SYMLINK_NOFOLLOW;
+    fs::chownat(folder, os(name), Some(uid), Some(gid), nofollow).step("set its owner")?;
+    fs::utimensat(folder, os(name), &entry_times(entry), nofollow).step("set its times")
+}
+
+/// Owner first (it clears setuid bits and file capabilities), then mode, then attributes, then times.
+fn set_attributes(own: impl AsFd, entry: &Entry) -> Result<(), Fault> {
+    let own = own.as_fd();
+    let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+    fs::fchown(own, Some(uid), Some(gid)).step("set its owner")?;
+    fs::fchmod(own, Mode::from_raw_mode(entry.mode)).step("set its mode")?;
+    for (name, value) in entry.xattrs.iter().filter(|(name, _)| may_set(name)) {
+        match fs::fsetxattr(own, name.as_str(), value, XattrFlags::empty()) {
+            // A file system without user attributes (tmpfs of older kernels) loses nothing a program relies on.
+            Err(Errno::NOTSUP) if name.starts_with("user.") => {}
+            done => done.step("set its extended attributes")?,
+        }
+    }
+    fs::futimens(own, &entry_times(entry)).step("set its times")
+}
+
+/// File capabilities and users' own attributes. Never `trusted.` (overlayfs obeys it) nor `security.selinux` (the node's to say).
+fn may_set(name: &str) -> bool {
+    name == "security.capability"
+        || (name.starts_with("user.") && !name.starts_with("user.overlay."))
+}

@@ -1,0 +1,4 @@
+//! The store from outside, with images that the tests make themselves.
+
+mod forms;
+mod kit;
