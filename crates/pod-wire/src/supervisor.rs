@@ -30,7 +30,8 @@ pub struct Request {
 pub enum RequestBody {
     /// Everything the supervisor knows: [`ReplyBody::State`].
     State,
-    /// Create a container and hold it at the start barrier, verified: [`ReplyBody::Created`], with its pidfd.
+    /// Create a container and hold it at the start barrier, verified: [`ReplyBody::Created`]. Descriptors with this answer and with
+    /// [`ReplyBody::Started`]: its pidfd; with a terminal its pty master; with `stdin` (and no terminal) the pipe's write end.
     Create(CreateContainer),
     /// Let a created container go: [`ReplyBody::Started`].
     Start {
@@ -103,7 +104,8 @@ pub struct CreateContainer {
     pub stdin: bool,
     /// Every cgroup folder (one a hierarchy) that create makes for it; removed by delete.
     pub cgroup_dirs: Vec<PathBuf>,
-    /// File for its exit record, preallocated at create.
+    /// File for its exit record, preallocated at create: zeros until the record is there, then JSON padded with line breaks. A file
+    /// that begins with `{` is whole.
     pub exit_file: PathBuf,
 }
 

@@ -1,0 +1,511 @@
+//! Operations that a launcher does: create and exec, from the request to the answer.
+//!
+//! ```text
+//! request ─▶ launcher started, request sent ─▶ answer ─▶ verified (─▶ started) ─▶ answered; launcher's end awaited
+//!                          │                     │            │
+//!                          └── ends or hangs ────┴─ Failed ───┴─ differs ─▶ launcher's end ─▶ remains removed ─▶ answered
+//! ```
+
+use crate::answers::failure;
+use crate::cgroup;
+use crate::logs::LogFile;
+use crate::poll::{Due, Token};
+use crate::records::{now, reserve_exit_file};
+use crate::replay::{Asker, Descriptors};
+use crate::state::{
+    Container, Creation, Exec, Operation, Output, Remains, Source, Supervisor, Then, Work,
+};
+use crate::streams::{self, Streams};
+use crate::verify::{self, Subject, parse};
+use pod_sys::frame::{FrameReader, FrameWriter};
+use pod_sys::pidfd::{self, Outcome};
+use pod_sys::socket;
+use pod_wire::launch::{self, LaunchReply, LaunchRequest};
+use pod_wire::supervisor::{CreateContainer, Failure, ReplyBody};
+use rustix::process::Signal;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+/// A launcher that has not ended by then is killed: creating takes milliseconds, on an emulated machine seconds.
+const TIME: Duration = Duration::from_secs(120);
+
+impl Supervisor {
+    /// Begins to create a container.
+    pub(crate) fn create(
+        &mut self,
+        asker: Asker,
+        request: CreateContainer,
+        start: bool,
+    ) -> Result<(), Failure> {
+        let fail = |cause: String| failure("create", cause);
+        let id = &request.create.id;
+        check_id(id).map_err(fail)?;
+        cgroup::check(id, &request.cgroup_dirs).map_err(fail)?;
+        if self.is_taken(id) {
+            return Err(fail(format!("container {id} exists already")));
+        }
+        if request.pause && self.pause_pid().is_some() {
+            return Err(fail("the sandbox has a pause process already".to_owned()));
+        }
+        let log = match &request.log {
+            None => None,
+            Some(log) => {
+                let opened = LogFile::open(log.clone());
+                Some(opened.map_err(|e| failure("log", at(&log.path, &e)))?)
+            }
+        };
+        reserve_exit_file(&request.exit_file)
+            .map_err(|e| failure("exit record", at(&request.exit_file, &e)))?;
+        let streams = if request.create.tty {
+            Streams::default()
+        } else {
+            streams::make(request.stdin, log.is_some(), request.uid, request.gid)
+                .map_err(|e| failure("streams", e))?
+        };
+        let message = LaunchRequest::Create(request.create.clone());
+        let output = Output {
+            settings: request.log.clone(),
+            log,
+            stdout: streams.stdout.map(Source::new),
+            stderr: streams.stderr.map(Source::new),
+            tty: request.create.tty,
+        };
+        let work = Work::Create(Box::new(Creation {
+            asker,
+            request,
+            start,
+            output,
+            stdin: streams.stdin,
+        }));
+        self.launch(&message, streams.theirs, work)
+            .map_err(|e| failure("launch", e))
+    }
+
+    /// Begins to start a process in a running container. `fds`: its standard streams, unless it gets a terminal.
+    pub(crate) fn exec(
+        &mut self,
+        asker: Asker,
+        number: u32,
+        name: String,
+        command: Vec<String>,
+        tty: bool,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(), Failure> {
+        let Some(container) = self.containers.get(&number) else {
+            return Err(failure("exec", "no such container"));
+        };
+        let id = container.id.clone();
+        if container.exit.is_some() || container.started_at.is_none() {
+            return Err(failure("exec", format!("container {id} is not running")));
+        }
+        let making = self.operations.values().any(|o| {
+            matches!(&o.work, Work::Exec { container, name: n, .. } if *container == id && *n == name)
+        });
+        if making || self.find_exec(&id, &name).is_some() {
+            return Err(failure("exec", format!("exec {name} exists already")));
+        }
+        if !tty && fds.len() != 3 {
+            let cause = format!("three descriptors are needed, {} came", fds.len());
+            return Err(failure("exec", cause));
+        }
+        let message = LaunchRequest::Exec(launch::Exec {
+            bundle: container.bundle.clone(),
+            init_pid: container.pid,
+            command,
+            tty,
+            cgroup_dirs: container.cgroup_dirs.clone(),
+        });
+        let pidfd = container.pidfd.as_fd().try_clone_to_owned();
+        let mut all = vec![pidfd.map_err(|e| failure("exec", e))?];
+        if !tty {
+            all.extend(fds);
+        }
+        let work = Work::Exec {
+            asker,
+            container: id,
+            name,
+            tty,
+        };
+        self.launch(&message, all, work)
+            .map_err(|e| failure("launch", e))
+    }
+
+    fn launch(&mut self, message: &LaunchRequest, fds: Vec<OwnedFd>, work: Work) -> io::Result<()> {
+        let mut writer = FrameWriter::new();
+        writer.push(serde_json::to_vec(message)?, fds)?;
+        let launcher = self.launchers.take()?;
+        let number = self.number();
+        // On an error here the launcher ends by itself when its socket closes, and is reaped as a stranger.
+        self.poll
+            .watch(&launcher.pidfd, Token::LaunchProcess(number))?;
+        self.poll
+            .watch(&launcher.socket, Token::LaunchSocket(number))?;
+        let operation = Operation {
+            launcher,
+            reader: FrameReader::new(),
+            writer,
+            work,
+        };
+        self.operations.insert(number, operation);
+        self.timers.after(Due::Launch(number), TIME);
+        self.launch_ready(number);
+        Ok(())
+    }
+
+    /// A launcher's socket takes or gives something.
+    pub(crate) fn launch_ready(&mut self, number: u32) {
+        let Some(operation) = self.operations.get_mut(&number) else {
+            return;
+        };
+        let socket = &operation.launcher.socket;
+        // A failure to write shows as its end.
+        let _ = operation.writer.write(socket);
+        let waits = !operation.writer.is_empty();
+        let _ = self
+            .poll
+            .watch_output(socket, Token::LaunchSocket(number), waits);
+        match operation.reader.read(socket) {
+            Ok(Some(frame)) => {
+                self.poll.forget(socket);
+                let reply = serde_json::from_slice(&frame.bytes);
+                let reply = reply.unwrap_or_else(|e| LaunchReply::Failed {
+                    step: "launch".to_owned(),
+                    cause: format!("the launcher's answer was not understood: {e}"),
+                });
+                self.launch_answered(number, reply, frame.fds);
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(None) | Err(_) => {
+                self.poll.forget(socket);
+                // Of no use without its socket; what it has not answered is told when it has ended.
+                let _ = pidfd::send_signal(&operation.launcher.pidfd, Signal::TERM.as_raw());
+            }
+        }
+    }
+
+    /// A launcher has had its time.
+    pub(crate) fn launch_overdue(&mut self, number: u32) {
+        if let Some(operation) = self.operations.get(&number) {
+            let _ = pidfd::send_signal(&operation.launcher.pidfd, Signal::KILL.as_raw());
+        }
+    }
+
+    /// A launcher has ended.
+    pub(crate) fn launch_ended(&mut self, number: u32) {
+        let Some(operation) = self.operations.get(&number) else {
+            return;
+        };
+        if matches!(operation.work, Work::Create(_) | Work::Exec { .. }) {
+            // Its answer may still wait to be read.
+            self.launch_ready(number);
+        }
+        let Some(operation) = self.operations.get(&number) else {
+            return;
+        };
+        let launcher = &operation.launcher;
+        let ended = match pidfd::outcome(&launcher.pidfd, launcher.pid) {
+            Ok(Outcome::Running) => return,
+            Ok(Outcome::Exited(status)) => match status.signal {
+                Some(signal) => format!("ended by signal {signal}"),
+                None => format!("ended with code {}", status.code),
+            },
+            Ok(Outcome::Unknown) | Err(_) => "ended".to_owned(),
+        };
+        self.poll.forget(&launcher.pidfd);
+        self.poll.forget(&launcher.socket);
+        self.timers.cancel(Due::Launch(number));
+        let Some(operation) = self.operations.remove(&number) else {
+            return;
+        };
+        let unanswered =
+            |step: &str| failure(step, format!("the launcher {ended} without an answer"));
+        match operation.work {
+            Work::Done => {}
+            Work::Create(creation) => {
+                let remains = remains(&creation.request);
+                let id = creation.request.create.id.clone();
+                let then = Then::Answer(creation.asker, id, unanswered("create"));
+                self.remove(remains, then);
+            }
+            Work::Exec { asker, .. } => {
+                self.answer(asker, Err(unanswered("exec")), Descriptors::None);
+            }
+            Work::Failed {
+                asker,
+                failure,
+                remains: Some((id, remains)),
+            } => self.remove(remains, Then::Answer(asker, id, failure)),
+            Work::Failed {
+                asker,
+                failure,
+                remains: None,
+            } => self.answer(asker, Err(failure), Descriptors::None),
+        }
+        self.launchers.prepare();
+    }
+
+    fn launch_answered(&mut self, number: u32, reply: LaunchReply, fds: Vec<OwnedFd>) {
+        let Some(operation) = self.operations.get_mut(&number) else {
+            return;
+        };
+        let work = std::mem::replace(&mut operation.work, Work::Done);
+        let next = match (work, reply) {
+            (Work::Create(creation), LaunchReply::Done { pid, clamped }) => {
+                let (asker, remains) = (creation.asker, remains(&creation.request));
+                let id = creation.request.create.id.clone();
+                match self.created(*creation, pid, clamped, fds) {
+                    Ok(()) => Work::Done,
+                    Err(failure) => Work::Failed {
+                        asker,
+                        failure,
+                        remains: Some((id, remains)),
+                    },
+                }
+            }
+            (Work::Create(creation), LaunchReply::Failed { step, cause }) => Work::Failed {
+                asker: creation.asker,
+                failure: failure(&step, cause),
+                remains: Some((
+                    creation.request.create.id.clone(),
+                    remains(&creation.request),
+                )),
+            },
+            (
+                Work::Exec {
+                    asker,
+                    container,
+                    name,
+                    tty,
+                },
+                LaunchReply::Done { pid, .. },
+            ) => match self.execed(asker, container, name, tty, pid, fds) {
+                Ok(()) => Work::Done,
+                Err(failure) => Work::Failed {
+                    asker,
+                    failure,
+                    remains: None,
+                },
+            },
+            (Work::Exec { asker, .. }, LaunchReply::Failed { step, cause }) => Work::Failed {
+                asker,
+                failure: failure(&step, cause),
+                remains: None,
+            },
+            (other, _) => other,
+        };
+        if let Some(operation) = self.operations.get_mut(&number) {
+            operation.work = next;
+        }
+    }
+
+    fn created(
+        &mut self,
+        creation: Creation,
+        pid: i32,
+        clamped: Vec<String>,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(), Failure> {
+        let Creation {
+            asker,
+            request,
+            start,
+            mut output,
+            stdin,
+        } = creation;
+        let mut fds = fds.into_iter();
+        let pidfd = own_pidfd(fds.next(), pid)?;
+        let number = self.number();
+        let result = self
+            .verify(pid, &request)
+            .and_then(|()| {
+                if output.tty {
+                    output.stdout = Some(terminal(fds.next())?);
+                }
+                let watched = self.poll.watch(&pidfd, Token::Container(number));
+                let watched = watched.and_then(|()| output.watch(number, &self.poll));
+                watched.map_err(|e| failure("create", e))
+            })
+            .and_then(|()| {
+                if start {
+                    let at = now();
+                    let_go(&state_dir(&request)).map_err(|e| failure("start", e))?;
+                    return Ok(Some(at));
+                }
+                Ok(None)
+            });
+        let started_at = match result {
+            Ok(at) => at,
+            Err(failure) => {
+                // None of its code has run. Its end is a stranger's.
+                self.poll.forget(&pidfd);
+                output.forget(&self.poll);
+                let _ = pidfd::send_signal(&pidfd, Signal::KILL.as_raw());
+                return Err(failure);
+            }
+        };
+        let id = request.create.id.clone();
+        let container = Container {
+            state_dir: state_dir(&request),
+            pause: request.pause,
+            pid,
+            start_ticks: start_ticks(pid),
+            pidfd,
+            clamped: clamped.clone(),
+            started_at: started_at.clone(),
+            exit: None,
+            bundle: request.create.bundle,
+            cgroup_dirs: request.cgroup_dirs,
+            exit_file: request.exit_file,
+            output,
+            stdin,
+            kills: 0,
+            deleting: false,
+            id: request.create.id,
+        };
+        self.containers.insert(number, container);
+        self.save();
+        let body = match started_at {
+            Some(started_at) => ReplyBody::Started {
+                pid,
+                started_at,
+                clamped,
+            },
+            None => ReplyBody::Created { pid, clamped },
+        };
+        self.answer(asker, Ok(body), Descriptors::Container(id));
+        Ok(())
+    }
+
+    /// Lets a created container go. Asked again, it answers as before.
+    pub(crate) fn start(&mut self, number: u32) -> Result<ReplyBody, Failure> {
+        let Some(container) = self.containers.get_mut(&number) else {
+            return Err(failure("start", "no such container"));
+        };
+        let started_at = match &container.started_at {
+            Some(at) => at.clone(),
+            None => {
+                if container.exit.is_some() {
+                    return Err(failure("start", "the container has ended"));
+                }
+                let at = now();
+                let_go(&container.state_dir).map_err(|e| failure("start", e))?;
+                container.started_at = Some(at.clone());
+                at
+            }
+        };
+        let body = ReplyBody::Started {
+            pid: container.pid,
+            started_at,
+            clamped: container.clamped.clone(),
+        };
+        self.save();
+        Ok(body)
+    }
+
+    fn verify(&self, pid: i32, request: &CreateContainer) -> Result<(), Failure> {
+        let subject = Subject {
+            pid,
+            pause: self.pause_pid(),
+            cgroup_dirs: &request.cgroup_dirs,
+        };
+        let facts = verify::gather(subject, &request.expect)
+            .map_err(|cause| failure("verify", format!("cannot be read back: {cause}")))?;
+        let differences = verify::compare(&request.expect, &facts);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let texts: Vec<String> = differences.iter().map(ToString::to_string).collect();
+        Err(failure("verify", texts.join("; ")))
+    }
+
+    fn execed(
+        &mut self,
+        asker: Asker,
+        container: String,
+        name: String,
+        tty: bool,
+        pid: i32,
+        fds: Vec<OwnedFd>,
+    ) -> Result<(), Failure> {
+        let mut fds = fds.into_iter();
+        let pidfd = own_pidfd(fds.next(), pid)?;
+        let terminal = if tty { fds.next() } else { None };
+        let number = self.number();
+        if let Err(e) = self.poll.watch(&pidfd, Token::Exec(number)) {
+            let _ = pidfd::send_signal(&pidfd, Signal::KILL.as_raw());
+            return Err(failure("exec", e));
+        }
+        let exec = Exec {
+            container: container.clone(),
+            name: name.clone(),
+            pid,
+            pidfd,
+            terminal,
+        };
+        self.execs.insert(number, exec);
+        self.save();
+        let body = ReplyBody::Execed { pid };
+        self.answer(asker, Ok(body), Descriptors::Exec(container, name));
+        Ok(())
+    }
+}
+
+/// Ids become names of folders and files.
+fn check_id(id: &str) -> Result<(), String> {
+    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    if id.is_empty() || id.len() > 200 || id.starts_with('.') || !id.bytes().all(fine) {
+        return Err(format!("{id:?} is no container id"));
+    }
+    Ok(())
+}
+
+fn remains(request: &CreateContainer) -> Remains {
+    Remains {
+        cgroup_dirs: request.cgroup_dirs.clone(),
+        state_dir: state_dir(request),
+    }
+}
+
+fn state_dir(request: &CreateContainer) -> std::path::PathBuf {
+    request.create.state_root.join(&request.create.id)
+}
+
+/// Opens the start barrier: libcontainer's init waits until somebody has connected and closed.
+fn let_go(state_dir: &Path) -> io::Result<()> {
+    let path = state_dir.join("notify.sock");
+    let connected = socket::connect(&path);
+    connected
+        .map(drop)
+        .map_err(|e| io::Error::new(e.kind(), at(&path, &e)))
+}
+
+/// The pidfd that a launcher sent, if it is that of the pid it named.
+fn own_pidfd(fd: Option<OwnedFd>, pid: i32) -> Result<OwnedFd, Failure> {
+    let fd = fd.ok_or_else(|| failure("launch", "the launcher sent no pidfd"))?;
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()));
+    let found = parse::pid_of(&info.unwrap_or_default());
+    if found != Some(pid) {
+        let cause = format!("the launcher named pid {pid}, its pidfd is of {found:?}");
+        return Err(failure("launch", cause));
+    }
+    Ok(fd)
+}
+
+fn terminal(fd: Option<OwnedFd>) -> Result<Source, Failure> {
+    let fd = fd.ok_or_else(|| failure("launch", "the launcher sent no terminal"))?;
+    streams::nonblocking(&fd).map_err(|e| failure("streams", e))?;
+    Ok(Source::new(fd))
+}
+
+fn start_ticks(pid: i32) -> u64 {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|stat| parse::start_ticks(&stat))
+        .unwrap_or(0)
+}
+
+fn at(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", path.display())
+}

@@ -1,0 +1,72 @@
+//! Launcher processes: started from the sealed memfd, one an operation.
+
+use pod_sys::pidfd::{self, Outcome};
+use pod_sys::process;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+/// One launcher process and our end of its socket.
+#[derive(Debug)]
+pub(crate) struct Launcher {
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) socket: UnixStream,
+}
+
+/// Starts launchers.
+#[derive(Debug)]
+pub(crate) struct Launchers {
+    program: OwnedFd,
+    /// Whether one is kept waiting: it saves an exec on the next create, and costs its memory until then.
+    keep_one_ahead: bool,
+    ahead: Option<Launcher>,
+}
+
+impl Launchers {
+    pub(crate) fn new(program: OwnedFd, keep_one_ahead: bool) -> Self {
+        Self {
+            program,
+            keep_one_ahead,
+            ahead: None,
+        }
+    }
+
+    /// The one that waits, or a new one.
+    pub(crate) fn take(&mut self) -> io::Result<Launcher> {
+        if let Some(launcher) = self.ahead.take() {
+            match pidfd::outcome(&launcher.pidfd, launcher.pid) {
+                Ok(Outcome::Running) => return Ok(launcher),
+                // It ended while it waited, and is reaped now.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        self.start()
+    }
+
+    /// Starts the next one if one is to wait ahead. A failure is told when one is needed.
+    pub(crate) fn prepare(&mut self) {
+        if self.keep_one_ahead && self.ahead.is_none() {
+            self.ahead = self.start().ok();
+        }
+    }
+
+    /// Lets the waiting one go; it ends when its socket closes.
+    pub(crate) fn drop_ahead(&mut self) {
+        self.keep_one_ahead = false;
+        self.ahead = None;
+    }
+
+    fn start(&self) -> io::Result<Launcher> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let pid = process::spawn(self.program.as_fd(), c"podwright-launch", theirs.as_fd())?;
+        // Nothing reaps between these two lines: the pid is still its.
+        let pidfd = pidfd::open(pid)?;
+        ours.set_nonblocking(true)?;
+        Ok(Launcher {
+            pid,
+            pidfd,
+            socket: ours,
+        })
+    }
+}

@@ -1,0 +1,258 @@
+//! The one place where the program waits: epoll over descriptors, each with a token, and one timerfd for all deadlines.
+
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use std::collections::BTreeMap;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// What a readiness event is about. The number is that of a container, exec, operation or connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Token {
+    /// A signal came.
+    Signals,
+    /// Somebody connects.
+    Listener,
+    /// A deadline passed.
+    Timer,
+    /// A node daemon's socket.
+    Connection(u32),
+    /// A launcher's socket.
+    LaunchSocket(u32),
+    /// A launcher's pidfd.
+    LaunchProcess(u32),
+    /// A container's pidfd.
+    Container(u32),
+    /// An exec'd process's pidfd.
+    Exec(u32),
+    /// A container's standard output (or terminal).
+    Stdout(u32),
+    /// A container's standard error.
+    Stderr(u32),
+}
+
+impl Token {
+    fn to_u64(self) -> u64 {
+        let (kind, number) = match self {
+            Self::Signals => (0, 0),
+            Self::Listener => (1, 0),
+            Self::Timer => (2, 0),
+            Self::Connection(n) => (3, n),
+            Self::LaunchSocket(n) => (4, n),
+            Self::LaunchProcess(n) => (5, n),
+            Self::Container(n) => (6, n),
+            Self::Exec(n) => (7, n),
+            Self::Stdout(n) => (8, n),
+            Self::Stderr(n) => (9, n),
+        };
+        kind << 32 | u64::from(number)
+    }
+
+    fn from_u64(value: u64) -> Option<Self> {
+        let number = (value & 0xffff_ffff) as u32;
+        Some(match value >> 32 {
+            0 => Self::Signals,
+            1 => Self::Listener,
+            2 => Self::Timer,
+            3 => Self::Connection(number),
+            4 => Self::LaunchSocket(number),
+            5 => Self::LaunchProcess(number),
+            6 => Self::Container(number),
+            7 => Self::Exec(number),
+            8 => Self::Stdout(number),
+            9 => Self::Stderr(number),
+            _ => return None,
+        })
+    }
+}
+
+/// Most events taken from the kernel at once.
+const BATCH: usize = 16;
+
+/// epoll, level-triggered: what is not taken now is told again.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    epoll: OwnedFd,
+}
+
+impl Poller {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+        })
+    }
+
+    /// Watches a descriptor for input, end, and hang-up.
+    pub(crate) fn watch(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
+        let data = EventData::new_u64(token.to_u64());
+        Ok(epoll::add(&self.epoll, fd, data, EventFlags::IN)?)
+    }
+
+    /// Says whether room for output matters too.
+    pub(crate) fn watch_output(&self, fd: impl AsFd, token: Token, output: bool) -> io::Result<()> {
+        let data = EventData::new_u64(token.to_u64());
+        let flags = if output {
+            EventFlags::IN | EventFlags::OUT
+        } else {
+            EventFlags::IN
+        };
+        Ok(epoll::modify(&self.epoll, fd, data, flags)?)
+    }
+
+    /// Watches it no more. To be called before the descriptor is closed where somebody else holds a copy of it.
+    pub(crate) fn forget(&self, fd: impl AsFd) {
+        // It fails only for a descriptor that is not watched: then there is nothing to forget.
+        let _ = epoll::delete(&self.epoll, fd);
+    }
+
+    /// Waits until something is ready.
+    pub(crate) fn wait(&self) -> io::Result<Vec<Token>> {
+        let mut space = [MaybeUninit::<Event>::uninit(); BATCH];
+        match epoll::wait(&self.epoll, &mut space[..], None) {
+            Ok((events, _)) => Ok(events
+                .iter()
+                .filter_map(|e| Token::from_u64(e.data.u64()))
+                .collect()),
+            Err(rustix::io::Errno::INTR) => Ok(Vec::new()),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+/// What a deadline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// The grace period of a container is over, or its killing is tried again.
+    Kill(u32),
+    /// A removal (cgroup, state folder) is tried again.
+    Removal(u32),
+    /// A launcher has had its time.
+    Launch(u32),
+    /// What a log could not take is tried again.
+    Log(u32),
+}
+
+/// Deadlines, at most one for each thing that is due. One timerfd serves them all; with none it is off.
+#[derive(Debug)]
+pub(crate) struct Timers {
+    fd: OwnedFd,
+    at: BTreeMap<Due, Instant>,
+}
+
+impl Timers {
+    pub(crate) fn new() -> io::Result<Self> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        Ok(Self {
+            fd: rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?,
+            at: BTreeMap::new(),
+        })
+    }
+
+    pub(crate) fn set(&mut self, due: Due, at: Instant) {
+        self.at.insert(due, at);
+        self.arm();
+    }
+
+    pub(crate) fn after(&mut self, due: Due, delay: Duration) {
+        self.set(due, Instant::now() + delay);
+    }
+
+    pub(crate) fn get(&self, due: Due) -> Option<Instant> {
+        self.at.get(&due).copied()
+    }
+
+    pub(crate) fn cancel(&mut self, due: Due) {
+        if self.at.remove(&due).is_some() {
+            self.arm();
+        }
+    }
+
+    /// What is due now; it is not due again.
+    pub(crate) fn take_due(&mut self) -> Vec<Due> {
+        let mut ticks = [0; 8];
+        // Only to make the descriptor quiet; how often it fired says nothing.
+        let _ = rustix::io::read(&self.fd, &mut ticks);
+        let now = Instant::now();
+        let due: Vec<Due> = self
+            .at
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(due, _)| *due)
+            .collect();
+        for item in &due {
+            self.at.remove(item);
+        }
+        self.arm();
+        due
+    }
+
+    fn arm(&self) {
+        let left = self.at.values().min().map(|at| {
+            // Zero would turn the timer off.
+            at.saturating_duration_since(Instant::now())
+                .max(Duration::from_nanos(1))
+        });
+        let zero = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let value = left.map_or(zero, |left| Timespec {
+            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        let spec = Itimerspec {
+            it_interval: zero,
+            it_value: value,
+        };
+        // It can fail only for values out of range, which these are not.
+        let _ = rustix::time::timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &spec);
+    }
+}
+
+impl AsFd for Timers {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_comes_back_as_it_was() {
+        let all = [
+            Token::Signals,
+            Token::Listener,
+            Token::Timer,
+            Token::Connection(1),
+            Token::LaunchSocket(2),
+            Token::LaunchProcess(3),
+            Token::Container(u32::MAX),
+            Token::Exec(0),
+            Token::Stdout(7),
+            Token::Stderr(7),
+        ];
+        for token in all {
+            assert_eq!(Token::from_u64(token.to_u64()), Some(token));
+        }
+        assert_eq!(Token::from_u64(99 << 32), None);
+    }
+
+    #[test]
+    fn a_deadline_fires_once_and_a_cancelled_one_never() {
+        let poll = Poller::new().unwrap();
+        let mut timers = Timers::new().unwrap();
+        poll.watch(&timers, Token::Timer).unwrap();
+        timers.after(Due::Kill(1), Duration::from_millis(5));
+        timers.after(Due::Log(1), Duration::from_millis(5));
+        timers.after(Due::Kill(2), Duration::from_secs(60));
+        timers.cancel(Due::Log(1));
+        assert_eq!(poll.wait().unwrap(), [Token::Timer]);
+        assert_eq!(timers.take_due(), [Due::Kill(1)]);
+        assert_eq!(timers.take_due(), []);
+        assert!(timers.get(Due::Kill(2)).is_some() && timers.get(Due::Kill(1)).is_none());
+    }
+}

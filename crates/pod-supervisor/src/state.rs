@@ -1,0 +1,323 @@
+//! Everything that the supervisor knows and holds. The verbs on it stand in the modules above this one.
+
+use crate::launcher::{Launcher, Launchers};
+use crate::logs::{LogFile, Splitter};
+use crate::poll::{Poller, Timers};
+use crate::records::{self, SAVED_VERSION, Saved, SavedContainer};
+use crate::replay::{Asker, Replays};
+use pod_sys::frame::{FrameReader, FrameWriter};
+use pod_wire::supervisor::{
+    ContainerState, CreateContainer, ExitRecord, Failure, Hello, ReplyBody,
+};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+
+/// The supervisor of one sandbox.
+pub(crate) struct Supervisor {
+    /// Its folder under the run root.
+    pub(crate) dir: PathBuf,
+    pub(crate) poll: Poller,
+    pub(crate) timers: Timers,
+    pub(crate) listener: UnixListener,
+    pub(crate) launchers: Launchers,
+    /// Number for the next container, exec, operation, connection or removal.
+    next: u32,
+    pub(crate) containers: BTreeMap<u32, Container>,
+    pub(crate) execs: BTreeMap<u32, Exec>,
+    pub(crate) operations: BTreeMap<u32, Operation>,
+    pub(crate) removals: BTreeMap<u32, Removal>,
+    pub(crate) connections: BTreeMap<u32, Connection>,
+    pub(crate) replays: Replays,
+    /// Who asked for the end.
+    pub(crate) shutdown: Option<Asker>,
+    /// The end is reached: leave the loop once what is queued is sent.
+    pub(crate) ended: bool,
+    /// Where output is read into.
+    pub(crate) buffer: Vec<u8>,
+}
+
+/// One container, from the launcher's answer to its deletion.
+pub(crate) struct Container {
+    pub(crate) id: String,
+    pub(crate) pause: bool,
+    pub(crate) pid: i32,
+    pub(crate) start_ticks: u64,
+    /// Kept after the end too: a replayed answer carries it.
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) clamped: Vec<String>,
+    pub(crate) started_at: Option<String>,
+    pub(crate) exit: Option<ExitRecord>,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) bundle: PathBuf,
+    pub(crate) cgroup_dirs: Vec<PathBuf>,
+    pub(crate) exit_file: PathBuf,
+    pub(crate) output: Output,
+    /// Write end of its standard input.
+    pub(crate) stdin: Option<OwnedFd>,
+    /// Rounds of killing done since the grace period ended.
+    pub(crate) kills: u32,
+    /// Somebody asked to have it forgotten: its removal runs.
+    pub(crate) deleting: bool,
+}
+
+/// Where a container's output comes from and goes to.
+#[derive(Default)]
+pub(crate) struct Output {
+    pub(crate) log: Option<LogFile>,
+    /// What the log was asked to be, for the state file.
+    pub(crate) settings: Option<pod_wire::supervisor::Log>,
+    /// Standard output, or the terminal's master.
+    pub(crate) stdout: Option<Source>,
+    pub(crate) stderr: Option<Source>,
+    /// Whether `stdout` is a terminal's master: it is kept open to the end, and handed out.
+    pub(crate) tty: bool,
+}
+
+/// One stream that is read.
+pub(crate) struct Source {
+    pub(crate) fd: OwnedFd,
+    pub(crate) splitter: Splitter,
+    /// Its end was seen: it is not watched any more.
+    pub(crate) ended: bool,
+}
+
+impl Source {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self {
+            fd,
+            splitter: Splitter::default(),
+            ended: false,
+        }
+    }
+}
+
+/// A process that was started in a running container.
+pub(crate) struct Exec {
+    pub(crate) container: String,
+    pub(crate) name: String,
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    /// Its terminal's master, if it has one; held so that it lives on if the node daemon dies.
+    pub(crate) terminal: Option<OwnedFd>,
+}
+
+/// A launcher at work, from its request to its end.
+pub(crate) struct Operation {
+    pub(crate) launcher: Launcher,
+    pub(crate) reader: FrameReader,
+    pub(crate) writer: FrameWriter,
+    pub(crate) work: Work,
+}
+
+/// What a launcher does.
+pub(crate) enum Work {
+    /// It makes a container.
+    Create(Box<Creation>),
+    /// It starts a process in one.
+    Exec {
+        asker: Asker,
+        container: String,
+        name: String,
+        tty: bool,
+    },
+    /// It has done it; only its end is awaited.
+    Done,
+    /// It has not done it; after its end the remains go, and the failure is told.
+    Failed {
+        asker: Asker,
+        failure: Failure,
+        /// The container's id and what is left of it.
+        remains: Option<(String, Remains)>,
+    },
+}
+
+/// A container that is being made.
+pub(crate) struct Creation {
+    pub(crate) asker: Asker,
+    pub(crate) request: CreateContainer,
+    /// Let it go as soon as it is verified.
+    pub(crate) start: bool,
+    pub(crate) output: Output,
+    pub(crate) stdin: Option<OwnedFd>,
+}
+
+/// What a container leaves behind on the node.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remains {
+    pub(crate) cgroup_dirs: Vec<PathBuf>,
+    pub(crate) state_dir: PathBuf,
+}
+
+/// Remains on their way out; tried again until they are gone or time is up.
+pub(crate) struct Removal {
+    pub(crate) remains: Remains,
+    pub(crate) tries: u32,
+    pub(crate) then: Then,
+}
+
+/// What follows a removal.
+pub(crate) enum Then {
+    /// The container of that number is forgotten and its deletion answered.
+    Forget(u32, Asker),
+    /// The failed operation is answered; it is still the one of this id.
+    Answer(Asker, String, Failure),
+    /// Shutdown goes on.
+    Shutdown(u32),
+}
+
+/// A connection to a node daemon.
+pub(crate) struct Connection {
+    pub(crate) socket: UnixStream,
+    pub(crate) reader: FrameReader,
+    pub(crate) writer: FrameWriter,
+    /// What it said of itself; requests are served only after it.
+    pub(crate) hello: Option<Hello>,
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        dir: PathBuf,
+        poll: Poller,
+        timers: Timers,
+        listener: UnixListener,
+        launchers: Launchers,
+    ) -> Self {
+        Self {
+            dir,
+            poll,
+            timers,
+            listener,
+            launchers,
+            next: 0,
+            containers: BTreeMap::new(),
+            execs: BTreeMap::new(),
+            operations: BTreeMap::new(),
+            removals: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            replays: Replays::default(),
+            shutdown: None,
+            ended: false,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// A number that nothing alive has.
+    pub(crate) fn number(&mut self) -> u32 {
+        loop {
+            self.next = self.next.wrapping_add(1);
+            let n = self.next;
+            let taken = self.containers.contains_key(&n)
+                || self.execs.contains_key(&n)
+                || self.operations.contains_key(&n)
+                || self.removals.contains_key(&n)
+                || self.connections.contains_key(&n);
+            if !taken {
+                return n;
+            }
+        }
+    }
+
+    /// Number of the container of that id.
+    pub(crate) fn find(&self, id: &str) -> Option<u32> {
+        self.containers
+            .iter()
+            .find(|(_, c)| c.id == id)
+            .map(|(n, _)| *n)
+    }
+
+    /// Number of that exec of that container.
+    pub(crate) fn find_exec(&self, id: &str, exec: &str) -> Option<u32> {
+        self.execs
+            .iter()
+            .find(|(_, e)| e.container == id && e.name == exec)
+            .map(|(n, _)| *n)
+    }
+
+    /// Whether something of that id exists, is being made, or is on its way out.
+    pub(crate) fn is_taken(&self, id: &str) -> bool {
+        self.find(id).is_some()
+            || self.operations.values().any(|o| match &o.work {
+                Work::Create(creation) => creation.request.create.id == id,
+                Work::Failed {
+                    remains: Some((other, _)),
+                    ..
+                } => other == id,
+                _ => false,
+            })
+            || self
+                .removals
+                .values()
+                .any(|r| matches!(&r.then, Then::Answer(_, other, _) if other == id))
+    }
+
+    /// Pid of the pause process, if it was made here.
+    pub(crate) fn pause_pid(&self) -> Option<i32> {
+        self.containers
+            .values()
+            .find(|c| c.pause && c.exit.is_none())
+            .map(|c| c.pid)
+    }
+
+    /// Everything known, for a node daemon.
+    pub(crate) fn all(&self) -> ReplyBody {
+        ReplyBody::State(self.containers.values().map(Container::state).collect())
+    }
+
+    /// Writes the state file. It serves a successor only: a failure changes nothing here.
+    pub(crate) fn save(&self) {
+        let saved = Saved {
+            version: SAVED_VERSION,
+            generation: self.replays.generation(),
+            pid: std::process::id().cast_signed(),
+            containers: self
+                .containers
+                .values()
+                .map(|c| {
+                    let execs = self.execs.values().filter(|e| e.container == c.id);
+                    c.saved(execs.map(|e| (e.name.clone(), e.pid)).collect())
+                })
+                .collect(),
+        };
+        let _: io::Result<()> = records::save(&self.dir.join("state"), &saved);
+    }
+}
+
+impl Container {
+    pub(crate) fn remains(&self) -> Remains {
+        Remains {
+            cgroup_dirs: self.cgroup_dirs.clone(),
+            state_dir: self.state_dir.clone(),
+        }
+    }
+
+    fn state(&self) -> ContainerState {
+        ContainerState {
+            id: self.id.clone(),
+            pid: self.pid,
+            pause: self.pause,
+            started_at: self.started_at.clone(),
+            clamped: self.clamped.clone(),
+            exit: self.exit.clone(),
+        }
+    }
+
+    fn saved(&self, execs: Vec<(String, i32)>) -> SavedContainer {
+        SavedContainer {
+            id: self.id.clone(),
+            pause: self.pause,
+            pid: self.pid,
+            start_ticks: self.start_ticks,
+            started_at: self.started_at.clone(),
+            cgroup_dirs: self.cgroup_dirs.clone(),
+            state_dir: self.state_dir.clone(),
+            log: self.output.settings.clone(),
+            tty: self.output.tty,
+            exit_file: self.exit_file.clone(),
+            exited: self.exit.is_some(),
+            execs,
+        }
+    }
+}
