@@ -1,1 +1,34 @@
-//! pod-manifest
+//! The door: Kubernetes manifests → model.
+//!
+//! A pod comes in by these steps, each with all its problems at once:
+//! 1. [`read_documents`]: text → wire types, strictly; problems carry their line;
+//! 2. [`defaults`]: what an API server fills in;
+//! 3. [`validate_pod`] (and [`validate_config_map`], [`validate_secret`]): the API server's rules in its own words;
+//! 4. [`to_model`]: wire type → [`pod_model::pod::Pod`].
+//!
+//! The wire types are those of k8s-openapi, under [`wire`]; past this crate and pod-api nothing knows them.
+
+mod convert;
+mod decode;
+mod defaults;
+mod objects;
+mod path;
+mod pod_level;
+mod problem;
+mod read;
+mod source;
+mod suggest;
+pub mod validate;
+
+pub use convert::{
+    ConvertError, from_model, from_model_status, status_to_model, to_model,
+};
+pub use defaults::{GRACE_PERIOD_SECONDS, defaults};
+pub use k8s_openapi::api::core::v1 as wire;
+pub use objects::{
+    MAX_DATA_BYTES, config_map_data, secret_data, validate_config_map, validate_secret,
+};
+pub use path::Path;
+pub use problem::{Problem, Problems};
+pub use read::{Document, Object, read_documents};
+pub use validate::{FieldError, Options, validate_pod};

@@ -1,0 +1,34 @@
+//! Validation with the rules, order and texts of the Kubernetes API server 1.36 (`pkg/apis/core/validation/validation.go`).
+//!
+//! One module an area. Where upstream reports an error at an odd path, it is reported there too, and a comment says so.
+
+pub mod containers;
+pub mod env;
+mod error;
+mod files;
+pub(crate) mod metadata;
+pub mod mounts;
+pub(crate) mod names;
+pub mod network;
+mod options;
+mod other_volumes;
+mod paths;
+pub mod pod;
+pub mod pod_resources;
+pub mod ports;
+pub mod probes;
+mod profiles;
+mod projections;
+pub mod resources;
+mod scheduling;
+pub mod security;
+mod selectors;
+mod source;
+pub mod system;
+mod text;
+mod visit;
+pub mod volumes;
+
+pub use error::{BadValue, Errors, FieldError, Kind};
+pub use options::Options;
+pub use pod::validate_pod;
