@@ -101,6 +101,39 @@ pub fn spawn(program: BorrowedFd<'_>, name: &CStr, socket: BorrowedFd<'_>) -> io
     i32::try_from(child.id()).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
+/// Has `command` start its program as leader of a new session with these descriptors at [`SOCKET_FD`] and the numbers after it, in this
+/// order. The program takes them with [`inherited_fd`]. They are never inheritable in this process, so programs that other threads start
+/// do not get them.
+///
+/// # Errors
+/// Those of `fcntl`.
+pub fn pass_descriptors(command: &mut Command, fds: Vec<OwnedFd>) -> io::Result<()> {
+    // Occupies the numbers, so that the child's error pipe of Command is not where a descriptor is to be.
+    let mut places = Vec::new();
+    for fd in &fds {
+        places.push(rustix::io::fcntl_dupfd_cloexec(fd, SOCKET_FD)?);
+    }
+    let past = SOCKET_FD + RawFd::try_from(fds.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut moved = Vec::new();
+    for fd in &fds {
+        moved.push(rustix::io::fcntl_dupfd_cloexec(fd, past)?);
+    }
+    let start = move || {
+        let _held = &places;
+        for (fd, number) in moved.iter().zip(SOCKET_FD..) {
+            // SAFETY: both are plain numbers; what was at the target is a copy of ours or the parent's, and close-on-exec.
+            if unsafe { libc::dup2(fd.as_raw_fd(), number) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        nix::unistd::setsid()?;
+        Ok(())
+    };
+    // SAFETY: the closure makes only system calls (dup2, setsid) and allocates nothing: no lock that a fork could have left taken.
+    unsafe { command.pre_exec(start) };
+    Ok(())
+}
+
 /// Puts the socket at its number and becomes the program. Returns only when that failed.
 fn exec_with_socket(program: RawFd, name: &CStr, socket: RawFd) -> io::Result<()> {
     let arguments = [name.as_ptr(), std::ptr::null()];
@@ -179,6 +212,25 @@ mod tests {
         crate::pidfd::send_signal(&fd, libc::SIGKILL).unwrap();
         let pid = rustix::process::Pid::from_raw(pid);
         rustix::process::waitpid(pid, rustix::process::WaitOptions::empty()).unwrap();
+    }
+
+    #[test]
+    fn a_command_passes_descriptors_at_known_numbers_as_leader_of_its_session() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (mut read, write) = std::io::pipe().unwrap();
+        let mut command = Command::new("sh");
+        // Field 6 of stat is the session.
+        let script = "exec >&4; cut -d' ' -f6 /proc/$$/stat; ls -l /proc/$$/fd/3";
+        command.args(["-c", script]);
+        pass_descriptors(&mut command, vec![theirs.into(), write.into()]).unwrap();
+        let mut child = command.spawn().unwrap();
+        drop((command, ours));
+        let mut text = String::new();
+        read.read_to_string(&mut text).unwrap();
+        assert!(child.wait().unwrap().success());
+        let mut lines = text.lines();
+        assert_eq!(lines.next().unwrap(), child.id().to_string());
+        assert!(lines.next().unwrap().contains("socket:"), "{text}");
     }
 
     #[test]
