@@ -2,95 +2,12 @@
 //!
 //! Back-off, order of steps and what was asked for already are not looked at here; [`crate::plan`] does that.
 
-mod init;
-
-use pod_model::config::spec_hash;
-use pod_model::container_status::{ProbeResult, ProbeResults};
-use pod_model::ids::{ContainerId, ContainerName, SandboxId};
-use pod_model::pod::{Container, ContainerKind, Pod, RestartPolicy};
+use crate::init_actions::init_actions;
+pub use crate::sight::{Kill, KillReason, PodActions, Reset, Sight};
+use crate::sight::{definition_changed, unknown};
+use pod_model::pod::{Container, ContainerKind, RestartPolicy};
 use pod_model::restart::{any_app_created, sandbox_need, should_restart, triggers_restart_of_all};
-use pod_model::runtime::{ContainerRecord, PodRuntime, RunState};
-
-/// What has to change.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PodActions {
-    /// End everything, the sandbox too.
-    pub kill_pod: bool,
-    /// Then make a sandbox.
-    pub create_sandbox: bool,
-    /// Attempt of the sandbox to make, or of the one that is good.
-    pub attempt: u32,
-    /// The sandbox that is there, unless it is on the wrong network.
-    pub sandbox: Option<SandboxId>,
-    /// Indexes of init containers to start, in order of the spec.
-    pub init_to_start: Vec<usize>,
-    /// Indexes of app containers to start.
-    pub apps_to_start: Vec<usize>,
-    /// Indexes of ephemeral containers to start.
-    pub ephemeral_to_start: Vec<usize>,
-    /// Containers to end; those that stand in a list above too start again.
-    pub to_kill: Vec<Kill>,
-    /// Records to remove for a restart of all containers, in this order.
-    pub to_reset: Vec<Reset>,
-}
-
-/// A container to end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kill {
-    /// Which attempt.
-    pub id: ContainerId,
-    /// Its name.
-    pub name: ContainerName,
-    /// Why, where that changes its grace.
-    pub reason: Option<KillReason>,
-    /// What the event says.
-    pub message: String,
-}
-
-/// Why a container is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KillReason {
-    /// Its startup probe failed.
-    StartupProbe,
-    /// Its liveness probe failed.
-    LivenessProbe,
-    /// Nobody can tell whether it runs.
-    Unknown,
-}
-
-/// A record to remove.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reset {
-    /// Which attempt.
-    pub id: ContainerId,
-    /// Its name.
-    pub name: ContainerName,
-    /// It has not ended yet: at once, without grace.
-    pub kill: bool,
-}
-
-/// What [`pod_actions`] looks at.
-#[derive(Clone, Copy, Debug)]
-pub struct Sight<'a> {
-    /// The pod.
-    pub pod: &'a Pod,
-    /// What the runtime reports.
-    pub runtime: &'a PodRuntime,
-    /// What the probes report.
-    pub probes: &'a ProbeResults,
-}
-
-impl<'a> Sight<'a> {
-    fn newest(&self, container: &Container) -> Option<&'a ContainerRecord> {
-        self.runtime.newest(&container.name)
-    }
-
-    fn failed(self, which: fn(&ProbeResults) -> Probes<'_>, container: &Container) -> bool {
-        which(self.probes).get(&container.name) == Some(&ProbeResult::Failure)
-    }
-}
-
-type Probes<'a> = &'a std::collections::BTreeMap<ContainerName, ProbeResult>;
+use pod_model::runtime::{ContainerRecord, RunState};
 
 /// What has to change. `restart_all`: the pod is marked for a restart of all its containers in place.
 pub fn pod_actions(sight: Sight<'_>, restart_all: bool) -> PodActions {
@@ -114,7 +31,7 @@ pub fn pod_actions(sight: Sight<'_>, restart_all: bool) -> PodActions {
     let ephemeral = pod.spec.ephemeral_containers.iter().enumerate();
     let new = ephemeral.filter(|(_, c)| sight.newest(c).is_none());
     actions.ephemeral_to_start = new.map(|(i, _)| i).collect();
-    let initialized = init::actions(sight, &mut actions);
+    let initialized = init_actions(sight, &mut actions);
     if initialized && !actions.kill_pod {
         apps(sight, &mut actions);
     }
@@ -226,15 +143,6 @@ fn start_if_wanted(
     }
 }
 
-fn unknown(record: &ContainerRecord, message: &str) -> Kill {
-    Kill {
-        id: record.id.clone(),
-        name: record.name.clone(),
-        reason: Some(KillReason::Unknown),
-        message: message.to_owned(),
-    }
-}
-
 /// Why a running container must not go on: it was made from another definition, or a probe gave it up.
 fn unfit(
     sight: Sight<'_>,
@@ -254,10 +162,4 @@ fn unfit(
     } else {
         None
     }
-}
-
-fn definition_changed(container: &Container, record: &ContainerRecord) -> bool {
-    record
-        .hash
-        .is_some_and(|h| h != spec_hash(&container.name, &container.image))
 }

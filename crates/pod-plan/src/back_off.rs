@@ -117,6 +117,17 @@ impl BackOffTable {
         (now < until).then_some(until)
     }
 
+    /// When work may be tried again whose delay counts from the time it was entered (image pulls), if that is later than `now`.
+    pub fn busy_until(
+        &self,
+        key: &BackOffKey,
+        delays: Delays,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let entry = self.live(key, delays, now)?;
+        self.refused_until(key, delays, entry.updated, now)
+    }
+
     /// The entry that one more try at `now`, after a failure at `since`, brings about: twice the delay, or the first one.
     pub fn next(&self, key: &BackOffKey, delays: Delays, since: Timestamp, now: Timestamp) -> Next {
         let seconds = match self.live(key, delays, since) {

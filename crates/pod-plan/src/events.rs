@@ -99,20 +99,19 @@ pub fn pulling(kind: ContainerKind, name: &ContainerName, image: &ImageName) -> 
     )
 }
 
-/// A pull ended well. `took` is the pull alone, `waited` counts from the wish on; `bytes` is the size of the image.
+/// A pull ended well. Pulls do not queue, so the time with waiting is the same; `bytes` is the size of the image.
 pub fn pulled(
     kind: ContainerKind,
     name: &ContainerName,
     image: &ImageName,
     took: SignedDuration,
-    waited: SignedDuration,
     bytes: u64,
 ) -> PodEvent {
+    let took = SignedDuration::from_millis(i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
+    let took = crate::back_off::go_duration(took);
     let text = format!(
-        "Successfully pulled image {:?} in {} ({} including waiting). Image size: {bytes} bytes.",
+        "Successfully pulled image {:?} in {took} ({took} including waiting). Image size: {bytes} bytes.",
         image.as_str(),
-        crate::back_off::go_duration(took),
-        crate::back_off::go_duration(waited)
     );
     PodEvent::of_container(kind, name, EventKind::Normal, "Pulled", text)
 }
@@ -206,6 +205,31 @@ pub fn failed_mounts(each: &[(String, String)], otherwise: &str) -> Vec<PodEvent
             pod_warning("FailedMount", text)
         })
         .collect()
+}
+
+/// A container is not restarted yet.
+pub fn crash_back_off(kind: ContainerKind, name: &ContainerName, pod: &Pod) -> PodEvent {
+    let text = format!(
+        "Back-off restarting failed container {name} in pod {}",
+        crate::back_off::pod_text(pod)
+    );
+    PodEvent::of_container(kind, name, EventKind::Warning, "BackOff", text)
+}
+
+/// A container is being ended.
+pub fn killing(kind: ContainerKind, name: &ContainerName, message: &str) -> PodEvent {
+    PodEvent::of_container(kind, name, EventKind::Normal, "Killing", message)
+}
+
+/// The pod gets another sandbox.
+pub fn sandbox_changed() -> PodEvent {
+    let text = "Pod sandbox changed, it will be killed and re-created.";
+    PodEvent::of_pod(EventKind::Normal, "SandboxChanged", text)
+}
+
+/// The pod ran into `activeDeadlineSeconds`.
+pub fn deadline_exceeded(message: &str) -> PodEvent {
+    PodEvent::of_pod(EventKind::Normal, "DeadlineExceeded", message)
 }
 
 /// Enters an event into the list of a pod's events: one that was said in the same words within the last hour is counted, not

@@ -2,10 +2,16 @@
 
 pub mod actions;
 pub mod back_off;
+mod draft;
+mod ending;
 pub mod events;
 pub mod failure;
+mod housekeeping;
+mod init_actions;
 pub mod memory;
 pub mod observed;
 pub mod plan;
+mod sight;
+mod starts;
 pub mod step;
 pub mod termination;

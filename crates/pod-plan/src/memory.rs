@@ -7,12 +7,22 @@ use crate::back_off::{BackOffKey, BackOffTable, Limits};
 use crate::events::{self, PodEvent};
 use crate::failure::Failure;
 use crate::step::Step;
-use jiff::Timestamp;
-use pod_model::ids::{ContainerId, ContainerName, ImageName};
+use jiff::{SignedDuration, Timestamp};
+use pod_model::ids::{ContainerId, ContainerName, ImageName, SandboxId};
 use pod_model::pod::{ContainerKind, Pod};
 use pod_model::status::PodStatus;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// From a failure to the next try where no back-off table says otherwise, in seconds (the kubelet's pace after a failed sync).
+pub const RETRY_SECONDS: i64 = 10;
+
+/// When something that failed then is tried again.
+pub(crate) fn retry_at(failed: Timestamp) -> Timestamp {
+    failed
+        .saturating_add(SignedDuration::from_secs(RETRY_SECONDS))
+        .unwrap_or(failed)
+}
 
 /// What a plan remembers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,8 +40,14 @@ pub struct Memory {
     pub start_again: BTreeSet<ContainerName>,
     /// Highest attempt that was ever begun, by container: records may be lost, numbers never come twice.
     pub attempts: BTreeMap<ContainerName, u32>,
-    /// When the whole pod's end was decided, and with which grace in seconds.
-    pub ending: Option<Ending>,
+    /// When it was decided to end everything, for another reason than deletion.
+    pub ending: Option<Timestamp>,
+    /// Sandboxes that were stopped.
+    pub stopped: BTreeSet<SandboxId>,
+    /// Why the pod can never go on, where neither phase nor policy tells: reason and message of its status.
+    pub given_up: Option<(String, String)>,
+    /// Steps that failed and when they are tried again, by [`Step::label`].
+    pub held: BTreeMap<String, Timestamp>,
     /// Whether cgroup and data folders are there.
     pub pod: Readiness,
     /// Whether all volumes are there.
@@ -73,15 +89,8 @@ pub struct StartError {
 pub struct Stopping {
     /// When SIGKILL is due.
     pub deadline: Timestamp,
-}
-
-/// The end of a whole pod.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ending {
-    /// When it was decided.
-    pub since: Timestamp,
-    /// Grace of each container, counted from then, where the container's own does not say otherwise.
-    pub grace_seconds: Option<u64>,
+    /// Whether the wish has reached the runtime, as far as is known.
+    pub asked: bool,
 }
 
 /// What the end of a step means.
@@ -105,22 +114,24 @@ impl Noted {
 impl Memory {
     /// Enters that a step ended well, at `now`.
     pub fn done(&mut self, step: &Step, _now: Timestamp) {
+        self.held.remove(&step.label());
         match step {
             Step::EnsurePod => self.pod = Readiness::Ready,
             Step::PrepareVolumes => self.volumes = Readiness::Ready,
             Step::RunSandbox { .. } => self.sandbox = Readiness::Ready,
-            Step::StartContainer { name, .. } => {
+            Step::StartContainer { name, attempt, .. } => {
                 self.begun(step);
+                self.attempts.insert(name.clone(), *attempt);
                 self.start_errors.remove(name);
                 self.start_again.remove(name);
             }
             Step::RemoveContainer { id, .. } => {
                 self.stopping.remove(id);
             }
-            Step::StopContainer { .. }
-            | Step::StopSandbox { .. }
-            | Step::RemoveSandbox { .. }
-            | Step::RemovePod => {}
+            Step::StopSandbox { id } => {
+                self.stopped.insert(id.clone());
+            }
+            Step::StopContainer { .. } | Step::RemoveSandbox { .. } | Step::RemovePod => {}
         }
     }
 
@@ -173,6 +184,10 @@ impl Memory {
                     return Noted::default();
                 };
                 let (reason, message) = failure.waiting();
+                if let (Failure::Start(_), Step::StartContainer { attempt, .. }) = (failure, step) {
+                    // What could not be started may have left a record: its number is used.
+                    self.attempts.insert(name.clone(), *attempt);
+                }
                 if matches!(failure, Failure::ImagePull(_)) {
                     let key = BackOffKey::for_image(pod, &container.image);
                     let next = self.back_off.next(&key, limits.image, now, now);
@@ -192,17 +207,28 @@ impl Memory {
                     stop: *kind == ContainerKind::Init && !container.is_sidecar(),
                 }
             }
-            Step::StopContainer { .. } | Step::StopSandbox { .. } => Noted {
-                events: vec![events::pod_warning(
-                    "FailedKillPod",
-                    format!("error killing pod: {}", failure.text()),
-                )],
-                stop: true,
-            },
-            Step::RemoveContainer { .. } | Step::RemoveSandbox { .. } | Step::RemovePod => Noted {
-                events: Vec::new(),
-                stop: true,
-            },
+            Step::StopContainer { id, .. } => {
+                if let Some(stopping) = self.stopping.get_mut(id) {
+                    stopping.asked = false;
+                }
+                self.hold(step, now);
+                Noted {
+                    // The others must end all the same.
+                    stop: false,
+                    ..Noted::stop(failed_kill(failure))
+                }
+            }
+            Step::StopSandbox { .. } => {
+                self.hold(step, now);
+                Noted::stop(failed_kill(failure))
+            }
+            Step::RemoveContainer { .. } | Step::RemoveSandbox { .. } | Step::RemovePod => {
+                self.hold(step, now);
+                Noted {
+                    events: Vec::new(),
+                    stop: true,
+                }
+            }
         }
     }
 
@@ -230,21 +256,27 @@ impl Memory {
         self.pod = Readiness::Unknown;
         self.volumes = Readiness::Unknown;
         self.sandbox = Readiness::Unknown;
-        self.stopping.clear();
+        for stopping in self.stopping.values_mut() {
+            stopping.asked = false;
+        }
     }
 
     fn begun(&mut self, step: &Step) {
         if let Step::StartContainer {
-            name,
-            attempt,
-            back_off,
+            back_off: Some(next),
             ..
         } = step
         {
-            self.attempts.insert(name.clone(), *attempt);
-            if let Some(next) = back_off {
-                self.back_off.enter(next.clone());
-            }
+            self.back_off.enter(next.clone());
         }
     }
+
+    fn hold(&mut self, step: &Step, now: Timestamp) {
+        self.held.insert(step.label(), retry_at(now));
+    }
+}
+
+fn failed_kill(failure: &Failure) -> PodEvent {
+    let text = format!("error killing pod: {}", failure.text());
+    events::pod_warning("FailedKillPod", text)
 }

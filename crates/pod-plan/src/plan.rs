@@ -1,12 +1,43 @@
 //! Decides what to do next for one pod.
+//!
+//! ```text
+//!                    ┌────────────────────────── sandbox lost, no address, other network ──────────────────┐
+//!                    ▼                                                                                     │
+//!  new ─▶ EnsurePod, PrepareVolumes, RunSandbox ─▶ init containers, one after the other ─▶ apps ───────────┤
+//!                    │                                  │ exit ≠ 0: again after its back-off ▲│            │
+//!                    │                                  └────────────────────────────────────┘│            │
+//!                    ▼              phase Succeeded or Failed, deadline, deletion             ▼            │
+//!                  StopContainer (apps and init at once, sidecars in turn) ─▶ all ended ─▶ StopSandbox ────┘
+//!                                                                                               │
+//!                                                  deleted: RemovePod ◀── status is final ◀─────┘
+//! ```
+//!
+//! A plan holds what can be done now. What has to wait for an exit or for a time is not in it: the next plan, made when that has
+//! come, is. Everything that a later plan must know and no fact tells stands in [`Memory`].
 
-use crate::events::PodEvent;
-use crate::memory::{Memory, Readiness};
+use crate::actions::{PodActions, Sight, pod_actions};
+use crate::draft::Draft;
+use crate::ending::{all_ended, end_all};
+use crate::events::{self, PodEvent};
+use crate::housekeeping::{forget, hold_back, tidy};
+use crate::memory::{Memory, Readiness, retry_at};
 use crate::observed::Observed;
+use crate::starts::kill_and_start;
 use crate::step::Step;
-use jiff::Timestamp;
-use pod_model::pod::Pod;
-use pod_model::status::PodStatus;
+use jiff::{SignedDuration, Timestamp};
+use pod_model::container_status::WaitingFor;
+use pod_model::pod::{Pod, RestartPolicy};
+use pod_model::pod_status::{StatusFacts, finalize, pod_status};
+use pod_model::restart::ALL_CONTAINERS_RESTARTING;
+use pod_model::runtime::{PodRuntime, RunState};
+use pod_model::status::{Phase, PodStatus};
+use std::collections::BTreeMap;
+
+/// What stands before an id in `containerID`.
+pub const ID_PREFIX: &str = "podwright://";
+
+const DEADLINE_REASON: &str = "DeadlineExceeded";
+const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
 
 /// What to do now, and what is known besides.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,24 +59,330 @@ pub struct Plan {
 
 /// Decides what to do next. Pure: the same facts give the same plan.
 pub fn plan(pod: &Pod, observed: &Observed, now: Timestamp) -> Plan {
-    let mut memory = observed.memory.clone();
-    memory.status.start_time.get_or_insert(now);
-    let mut steps = Vec::new();
-    if memory.pod != Readiness::Ready {
-        steps.push(Step::EnsurePod);
+    let marked;
+    let pod = match observed.deletion {
+        Some(deletion) if !pod.is_deleted() => {
+            let mut deleted = pod.clone();
+            deleted.metadata.deletion_timestamp = Some(deletion.at);
+            marked = deleted;
+            &marked
+        }
+        _ => pod,
+    };
+    let mut draft = Draft::new(pod, observed, now);
+    forget(&mut draft);
+    update_status(&mut draft);
+    if is_over(&draft) {
+        end(&mut draft);
+    } else {
+        go_on(&mut draft);
     }
-    if memory.volumes != Readiness::Ready && !pod.spec.volumes.is_empty() {
-        steps.push(Step::PrepareVolumes);
-    }
-    if observed.runtime.sandboxes.is_empty() {
-        steps.push(Step::RunSandbox { attempt: 0 });
-    }
+    hold_back(&mut draft);
     Plan {
-        steps,
-        wake_at: None,
-        status: memory.status.clone(),
-        events: Vec::new(),
-        why: Vec::new(),
-        memory,
+        status: draft.memory.status.clone(),
+        steps: draft.steps,
+        wake_at: draft.wake_at,
+        events: draft.events,
+        why: draft.why,
+        memory: draft.memory,
+    }
+}
+
+/// Whether nothing of the pod will be started any more.
+fn is_over(draft: &Draft<'_>) -> bool {
+    draft.pod.is_deleted() || is_terminal(&draft.memory.status)
+}
+
+fn is_terminal(status: &PodStatus) -> bool {
+    status.phase.is_some_and(Phase::is_terminal)
+}
+
+/// Facts as seen by status or decision: a container that was ended to be started again, whatever its policy says, is not seen as
+/// ended but in that state; as made and not started where the start has failed.
+fn seen_as(draft: &Draft<'_>, state: RunState) -> PodRuntime {
+    let mut runtime = draft.observed.runtime.clone();
+    for name in &draft.memory.start_again {
+        let newest = runtime.containers.iter_mut().find(|r| r.name == *name);
+        if let Some(record) = newest.filter(|r| r.state == RunState::Exited) {
+            let failed = draft.memory.start_errors.contains_key(name);
+            record.state = if failed { RunState::Created } else { state };
+            record.exit = None;
+        }
+    }
+    runtime
+}
+
+/// Computes the status as of now.
+fn update_status(draft: &mut Draft<'_>) {
+    let (pod, observed, now) = (draft.pod, draft.observed, draft.now);
+    let previous = draft.memory.status.clone();
+    let was_over = pod.is_deleted() || is_terminal(&previous);
+    let over = was_over && all_ended(draft);
+    let runtime = match was_over {
+        true => observed.runtime.clone(),
+        false => seen_as(draft, RunState::Running),
+    };
+    let waiting: BTreeMap<_, _> = draft
+        .memory
+        .start_errors
+        .iter()
+        .map(|(name, error)| {
+            let why = WaitingFor {
+                reason: error.reason.clone(),
+                message: error.message.clone(),
+            };
+            (name.clone(), why)
+        })
+        .collect();
+    let late = !is_terminal(&previous) && exceeded(draft, &previous);
+    let given_up = draft.memory.given_up.clone();
+    let evicted = match &given_up {
+        _ if late => Some((DEADLINE_REASON, DEADLINE_MESSAGE)),
+        Some((reason, message)) => Some((reason.as_str(), message.as_str())),
+        None => None,
+    };
+    let facts = StatusFacts {
+        pod,
+        runtime: &runtime,
+        waiting: &waiting,
+        previous: &previous,
+        pod_ips: &pod_ips(&runtime, &previous),
+        host_ips: &observed.host_ips,
+        id_prefix: ID_PREFIX,
+        over,
+        evicted: evicted.filter(|_| !is_terminal(&previous)),
+    };
+    let mut status = pod_status(facts, &observed.probes, now);
+    if over {
+        finalize(pod, &mut status);
+    }
+    if late {
+        draft
+            .events
+            .push(events::deadline_exceeded(DEADLINE_MESSAGE));
+    }
+    draft.memory.status = status;
+}
+
+/// Whether `activeDeadlineSeconds` are over; if not, the plan is made again when they are.
+fn exceeded(draft: &mut Draft<'_>, status: &PodStatus) -> bool {
+    let Some(seconds) = draft.pod.spec.active_deadline_seconds else {
+        return false;
+    };
+    let start = status.start_time.unwrap_or(draft.now);
+    let Ok(end) = start.saturating_add(SignedDuration::from_secs(seconds)) else {
+        return false;
+    };
+    if draft.now >= end {
+        return status.start_time.is_some();
+    }
+    draft.wake(end);
+    false
+}
+
+/// Addresses of the newest sandbox; those it had stay while it is being ended.
+fn pod_ips(runtime: &PodRuntime, previous: &PodStatus) -> Vec<String> {
+    let newest = runtime.sandboxes.first();
+    match newest
+        .and_then(|s| s.ip.clone())
+        .filter(|ip| !ip.is_empty())
+    {
+        Some(ip) => vec![ip],
+        None if newest.is_some_and(|s| s.ready) => Vec::new(),
+        None => previous.pod_ips.iter().map(|i| i.ip.clone()).collect(),
+    }
+}
+
+/// The pod is deleted, or has come to its end: everything stops; a deleted pod is removed then.
+fn end(draft: &mut Draft<'_>) {
+    let by_itself = is_terminal(&draft.memory.status) || draft.observed.deletion.is_none();
+    if draft.memory.ending.is_none() && by_itself {
+        draft.memory.ending = Some(draft.now);
+    }
+    // What was about to start again will not.
+    draft.memory.start_again.clear();
+    if !end_all(draft) {
+        return;
+    }
+    if draft.observed.deletion.is_some() || draft.pod.is_deleted() {
+        draft.step(Step::RemovePod, "the pod is deleted and nothing of it runs");
+    } else {
+        draft.why("the pod has ended; its records stay until it is deleted");
+    }
+}
+
+/// Brings the pod nearer to what its spec says.
+fn go_on(draft: &mut Draft<'_>) {
+    if !lay_ground(draft) {
+        return;
+    }
+    let runtime = seen_as(draft, RunState::Created);
+    let sight = Sight {
+        pod: draft.pod,
+        runtime: &runtime,
+        probes: &draft.observed.probes,
+    };
+    let conditions = &draft.memory.status.conditions;
+    let restart_all = conditions
+        .iter()
+        .any(|c| c.kind == ALL_CONTAINERS_RESTARTING && c.status == "True");
+    let actions = pod_actions(sight, restart_all);
+    if actions.kill_pod {
+        return kill_pod(draft, &actions);
+    }
+    draft.memory.ending = None;
+    if restart_all {
+        return reset(draft, &actions);
+    }
+    if let Some(sandbox) = actions.sandbox.clone() {
+        kill_and_start(draft, &actions, &sandbox);
+    }
+    tidy(draft);
+}
+
+/// Cgroup, folders and volumes come before everything else. `false` while one of them cannot be had.
+fn lay_ground(draft: &mut Draft<'_>) -> bool {
+    let parts = [
+        (draft.memory.pod.clone(), Step::EnsurePod),
+        (draft.memory.volumes.clone(), Step::PrepareVolumes),
+    ];
+    for (state, step) in parts {
+        if step == Step::PrepareVolumes && draft.pod.spec.volumes.is_empty() {
+            continue;
+        }
+        if !due(draft, &state, &step) {
+            return false;
+        }
+        if state != Readiness::Ready {
+            let label = step.label();
+            draft.step(step, label);
+        }
+    }
+    true
+}
+
+/// Whether something that failed may be tried again.
+fn due(draft: &mut Draft<'_>, state: &Readiness, step: &Step) -> bool {
+    let Readiness::Failed { problems, at } = state else {
+        return true;
+    };
+    let again = retry_at(*at);
+    if again <= draft.now {
+        return true;
+    }
+    let what = step.label();
+    let why = problems.join("; ");
+    draft.why(format!(
+        "{what} failed and is tried again at {again}: {why}"
+    ));
+    draft.wake(again);
+    false
+}
+
+/// Everything ends, the sandbox too; then comes another one, where the pod may go on.
+fn kill_pod(draft: &mut Draft<'_>, actions: &PodActions) {
+    let observed = draft.observed;
+    let runtime = &observed.runtime;
+    if draft.memory.ending.is_none() && !all_ended(draft) {
+        draft.memory.ending = Some(draft.now);
+        if actions.create_sandbox {
+            draft.events.push(events::sandbox_changed());
+            remember_running(draft, actions);
+        }
+    }
+    if !end_all(draft) {
+        return;
+    }
+    if !actions.create_sandbox {
+        give_up(draft);
+        return;
+    }
+    // Init containers begin anew in a new sandbox, so what they did before must not count.
+    for container in &draft.pod.spec.init_containers {
+        for record in runtime
+            .containers
+            .iter()
+            .filter(|r| r.name == container.name)
+        {
+            draft.step(
+                Step::RemoveContainer {
+                    id: record.id.clone(),
+                    name: record.name.clone(),
+                    logs: false,
+                },
+                format!("init container {} begins anew", container.name),
+            );
+        }
+    }
+    let step = Step::RunSandbox {
+        attempt: actions.attempt,
+    };
+    let state = draft.memory.sandbox.clone();
+    if due(draft, &state, &step) {
+        draft.step(step, "the pod needs a sandbox");
+    }
+}
+
+/// Without init containers, apps that run now start again at once in the new sandbox, however they end in the old one.
+fn remember_running(draft: &mut Draft<'_>, actions: &PodActions) {
+    let pod = draft.pod;
+    let runtime = &draft.observed.runtime;
+    let apps = actions.apps_to_start.iter();
+    for container in apps.filter_map(|i| pod.spec.containers.get(*i)) {
+        let newest = runtime.newest(&container.name);
+        if newest.is_some_and(|r| r.state == RunState::Running) {
+            draft.memory.start_again.insert(container.name.clone());
+        }
+    }
+}
+
+/// Everything has ended and nothing may start, but the phase does not tell so. Kubernetes leaves such a pod pending for ever; here it fails.
+fn give_up(draft: &mut Draft<'_>) {
+    let policy = match draft.pod.spec.restart() {
+        RestartPolicy::Always => "Always",
+        RestartPolicy::OnFailure => "OnFailure",
+        RestartPolicy::Never => "Never",
+    };
+    let message =
+        format!("The sandbox has ended and restartPolicy {policy} lets nothing start again");
+    draft.why(message.clone());
+    draft.memory.given_up = Some(("SandboxLost".to_owned(), message));
+    draft.wake(draft.now);
+}
+
+/// All containers end at once and are removed, so that the pod begins anew in the same sandbox.
+fn reset(draft: &mut Draft<'_>, actions: &PodActions) {
+    let observed = draft.observed;
+    let mut left = false;
+    for reset in actions.to_reset.iter().filter(|r| r.kill) {
+        let record = observed
+            .runtime
+            .containers
+            .iter()
+            .find(|r| r.id == reset.id);
+        let Some(record) = record else {
+            continue;
+        };
+        let asked = draft.memory.stopping.get(&record.id);
+        let never_tells = record.state != RunState::Running;
+        if never_tells && asked.is_some_and(|s| s.deadline <= draft.now) {
+            continue;
+        }
+        left |= record.state != RunState::Exited;
+        draft.stop(record, 0, "killing");
+    }
+    if left {
+        return;
+    }
+    for reset in &actions.to_reset {
+        draft.memory.start_errors.remove(&reset.name);
+        draft.step(
+            Step::RemoveContainer {
+                id: reset.id.clone(),
+                name: reset.name.clone(),
+                logs: false,
+            },
+            format!("container {} begins anew with all others", reset.name),
+        );
     }
 }

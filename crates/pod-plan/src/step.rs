@@ -65,3 +65,20 @@ pub enum Step {
     /// Remove everything of the pod, volumes and logs too, then forget it: the last step of a deleted pod.
     RemovePod,
 }
+
+impl Step {
+    /// A short name of the step that is the same each time it is planned for the same thing.
+    pub fn label(&self) -> String {
+        match self {
+            Step::EnsurePod => "ensure pod".to_owned(),
+            Step::PrepareVolumes => "prepare volumes".to_owned(),
+            Step::RunSandbox { attempt } => format!("run sandbox {attempt}"),
+            Step::StartContainer { name, attempt, .. } => format!("start {name} {attempt}"),
+            Step::StopContainer { id, .. } => format!("stop {id}"),
+            Step::RemoveContainer { id, .. } => format!("remove {id}"),
+            Step::StopSandbox { id } => format!("stop sandbox {id}"),
+            Step::RemoveSandbox { id } => format!("remove sandbox {id}"),
+            Step::RemovePod => "remove pod".to_owned(),
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! How long a container may take to end, and when its turn comes.
 
-use crate::actions::KillReason;
+use crate::sight::KillReason;
 use pod_model::ids::ContainerName;
 use pod_model::pod::{Container, Pod};
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 //! The list is walked from its end, because records of finished init containers may be lost: the last one that has a record tells
 //! how far the pod has come, and nothing before it is looked at again, except that sidecars are kept running.
 
-use super::{Kill, KillReason, PodActions, Sight, definition_changed, unknown};
+use crate::sight::{Kill, KillReason, PodActions, Sight, definition_changed, unknown};
 use pod_model::container_status::ProbeResult;
 use pod_model::pod::{Container, RestartPolicy};
 use pod_model::restart::{init_failed, should_restart};
@@ -24,7 +24,7 @@ struct Walk<'a> {
 struct Over;
 
 /// Enters what init containers and sidecars need. Gives whether the pod is initialized, so that apps may be looked at.
-pub(super) fn actions(sight: Sight<'_>, actions: &mut PodActions) -> bool {
+pub(crate) fn init_actions(sight: Sight<'_>, actions: &mut PodActions) -> bool {
     let inits = &sight.pod.spec.init_containers;
     if inits.is_empty() {
         return true;

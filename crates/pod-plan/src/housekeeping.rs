@@ -1,0 +1,80 @@
+//! Keeps memory and records small.
+
+use crate::draft::Draft;
+use crate::step::Step;
+use pod_model::ids::ContainerName;
+use pod_model::runtime::{ContainerRecord, RunState};
+use std::collections::BTreeSet;
+
+/// How many of the newest attempts of a container are kept besides its first one.
+pub(crate) const ATTEMPTS_KEPT: usize = 20;
+
+/// Forgets what facts have overtaken.
+pub(crate) fn forget(draft: &mut Draft<'_>) {
+    let (observed, now) = (draft.observed, draft.now);
+    let runtime = &observed.runtime;
+    let memory = &mut draft.memory;
+    memory.held.retain(|_, until| *until > now);
+    memory
+        .stopped
+        .retain(|id| runtime.sandboxes.iter().any(|s| s.id == *id));
+    memory.stopping.retain(|id, _| {
+        let mut records = runtime.containers.iter();
+        records.any(|r| r.id == *id && r.state != RunState::Exited)
+    });
+}
+
+/// Removes attempts and sandboxes that nobody needs.
+pub(crate) fn tidy(draft: &mut Draft<'_>) {
+    let runtime = &draft.observed.runtime;
+    let names: BTreeSet<&ContainerName> = runtime.containers.iter().map(|r| &r.name).collect();
+    for name in names {
+        let all = runtime.containers.iter().filter(|r| r.name == *name);
+        let ended: Vec<&ContainerRecord> = all.filter(|r| r.state == RunState::Exited).collect();
+        let first = ended.iter().map(|r| r.attempt).min();
+        let old = ended.iter().skip(ATTEMPTS_KEPT);
+        for record in old.filter(|r| Some(r.attempt) != first) {
+            draft.step(
+                Step::RemoveContainer {
+                    id: record.id.clone(),
+                    name: record.name.clone(),
+                    logs: true,
+                },
+                format!("attempt {} of container {name} is too old", record.attempt),
+            );
+        }
+    }
+    for sandbox in runtime.sandboxes.iter().skip(1) {
+        let id = sandbox.id.clone();
+        if sandbox.ready || !draft.memory.stopped.contains(&id) {
+            draft.step(Step::StopSandbox { id }, "a newer sandbox is in use");
+        } else if !runtime.containers.iter().any(|r| r.sandbox == id) {
+            draft.step(Step::RemoveSandbox { id }, "no record needs this sandbox");
+        }
+    }
+}
+
+/// Leaves out steps that failed a moment ago, and those that build on them.
+pub(crate) fn hold_back(draft: &mut Draft<'_>) {
+    let mut kept = Vec::new();
+    for step in std::mem::take(&mut draft.steps) {
+        let Some(until) = draft.memory.held.get(&step.label()).copied() else {
+            kept.push(step);
+            continue;
+        };
+        draft.wake(until);
+        draft.why(format!(
+            "{} failed and is tried again at {until}",
+            step.label()
+        ));
+        match step {
+            Step::StopContainer { id, .. } => {
+                if let Some(stopping) = draft.memory.stopping.get_mut(&id) {
+                    stopping.asked = false;
+                }
+            }
+            _ => break,
+        }
+    }
+    draft.steps = kept;
+}
