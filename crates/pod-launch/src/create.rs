@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use pod_sys::{mount, pidfd};
 use pod_wire::launch::Create;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long the remains of a failed create are waited for.
@@ -59,7 +59,8 @@ pub(crate) fn create(request: &Create, fds: Vec<OwnedFd>) -> Result<Done, Failur
         // Our own child, not reaped yet: its pid means nobody else.
         let pidfd = pidfd::open(pid).at("create", "opening its pidfd")?;
         devices::attach(&spec, cgroup)?;
-        let proc = PathBuf::from(format!("/proc/{pid}"));
+        let proc = mount::folder(Path::new(&format!("/proc/{pid}")))
+            .at("create", "opening its folder in /proc")?;
         let clamped = request
             .oom_score_adj
             .map(|wanted| oom::set(&proc, wanted))

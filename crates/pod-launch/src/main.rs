@@ -16,8 +16,11 @@ mod cgroup;
 mod console;
 mod create;
 mod devices;
+mod exec;
 mod executor;
 mod failure;
+mod identity;
+mod joined;
 mod oom;
 mod preflight;
 mod program;
@@ -56,6 +59,8 @@ fn settle(socket: &OwnedFd) -> Result<(), Failure> {
     process::close_all_but(&[socket.as_fd()]).at("launcher", "closing inherited descriptors")?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
     rustix::process::chdir("/").at("launcher", "going to /")?;
+    // libcontainer leaves the caller's groups to a container that asks for none.
+    nix::unistd::setgroups(&[]).at("launcher", "leaving its groups")?;
     if !process::is_single_threaded().at("launcher", "counting threads")? {
         return Err(Failure::new("launcher", "it has several threads"));
     }
@@ -72,7 +77,7 @@ fn settle(socket: &OwnedFd) -> Result<(), Failure> {
 fn carry_out(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Done, Failure> {
     match serde_json::from_slice(bytes).at("request", "reading it")? {
         LaunchRequest::Create(request) => create::create(&request, fds),
-        LaunchRequest::Exec(_) => Err(Failure::new("exec", "not there")),
+        LaunchRequest::Exec(request) => exec::exec(&request, fds),
     }
 }
 

@@ -1,36 +1,60 @@
 //! oom_score_adj of a created process, as far down as this node lets it go.
 
 use crate::failure::{AtStep, Failure};
-use std::io::ErrorKind;
-use std::path::Path;
+use rustix::fs::{Mode, OFlags, openat};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 
-/// Writes `wanted` for a process whose folder in /proc is `process`. Where lowering takes CAP_SYS_RESOURCE and that is missing, the
+const STEP: &str = "oom_score_adj";
+const FILE: &str = "oom_score_adj";
+
+/// Writes `wanted` for a process whose folder in procfs is `process`. Where lowering takes CAP_SYS_RESOURCE and that is missing, the
 /// lowest value that is let through is written; the answer then says so.
-pub(crate) fn set(process: &Path, wanted: i32) -> Result<Option<String>, Failure> {
-    let file = process.join("oom_score_adj");
-    let doing = || format!("writing {wanted} to {}", file.display());
+pub(crate) fn set(process: impl AsFd, wanted: i32) -> Result<Option<String>, Failure> {
     if !(-1000..=1000).contains(&wanted) {
         return Err(Failure::new(
-            "oom_score_adj",
+            STEP,
             format!("{wanted} is not between -1000 and 1000"),
         ));
     }
-    let write = |value: i32| match std::fs::write(&file, value.to_string()) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(false),
-        Err(error) => Err(error),
+    let write = |value: i32| {
+        let file = openat(
+            &process,
+            FILE,
+            OFlags::WRONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .at(STEP, "opening it")?;
+        match File::from(file).write_all(value.to_string().as_bytes()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(false),
+            Err(error) => Err(error).at(STEP, format!("writing {value}")),
+        }
     };
-    if write(wanted).at("oom_score_adj", doing())? {
+    if write(wanted)? {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(&file).at("oom_score_adj", doing())?;
-    let now: i32 = text.trim().parse().at("oom_score_adj", doing())?;
-    let floor = lowest(wanted, now, |value| {
-        write(value).at("oom_score_adj", doing())
-    })?;
+    let floor = lowest(wanted, get(&process)?, write)?;
     Ok(Some(format!(
         "oom_score_adj {wanted} raised to {floor} (CAP_SYS_RESOURCE is missing)"
     )))
+}
+
+/// What it is now.
+pub(crate) fn get(process: impl AsFd) -> Result<i32, Failure> {
+    let file = openat(
+        process,
+        FILE,
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .at(STEP, "opening it")?;
+    let mut text = String::new();
+    File::from(file)
+        .read_to_string(&mut text)
+        .at(STEP, "reading it")?;
+    text.trim().parse().at(STEP, "reading it")
 }
 
 /// The lowest value in `refused+1 ..= allowed` that `try_value` takes, taken last.

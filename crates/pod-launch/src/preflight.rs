@@ -5,6 +5,7 @@ use crate::cgroup;
 use crate::failure::{AtStep, Failure, plain};
 use libcontainer::capabilities::CapabilityExt;
 use libcontainer::oci_spec::runtime::{LinuxCapabilities, LinuxNamespaceType, Process, Spec};
+use libcontainer::seccomp;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use std::path::{Component, Path};
 
@@ -66,6 +67,11 @@ pub(crate) fn check(spec: &Spec, id: &str, tty: bool) -> Result<(), Failure> {
     if process.terminal().unwrap_or(false) != tty {
         return Err(bad("process.terminal: differs from the request"));
     }
+    if process.capabilities().is_none() {
+        return Err(bad(
+            "process.capabilities: missing; without it the container would keep all of the launcher's",
+        ));
+    }
     if process.oom_score_adj().is_some() {
         return Err(bad(
             "process.oomScoreAdj: must be absent; the launcher sets it and clamps it",
@@ -79,6 +85,9 @@ pub(crate) fn check(spec: &Spec, id: &str, tty: bool) -> Result<(), Failure> {
         return Err(bad(
             "process.noNewPrivileges: must be true or absent, since false breaks seccomp",
         ));
+    }
+    if linux.seccomp().as_ref().is_some_and(seccomp::is_notify) {
+        return Err(bad("linux.seccomp: notifications are not supported"));
     }
     let namespace = |kind| {
         linux

@@ -6,7 +6,7 @@ use pod_wire::launch::{Create, Exec, LaunchReply, LaunchRequest, Rootfs};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -70,6 +70,17 @@ pub(crate) struct Plan {
     pub(crate) streams: bool,
 }
 
+impl Plan {
+    /// One more mount.
+    pub(crate) fn mount(&mut self, to: &str, kind: &str, from: &str, options: &[&str]) {
+        let mount = json!({"destination": to, "type": kind, "source": from, "options": options});
+        self.config["mounts"]
+            .as_array_mut()
+            .expect("a list")
+            .push(mount);
+    }
+}
+
 /// A container that was created.
 #[derive(Debug)]
 pub(crate) struct Container {
@@ -93,13 +104,8 @@ pub(crate) struct Rig {
 impl Rig {
     fn new(outer: &str) -> Self {
         let folder = std::env::temp_dir();
-        let program = std::env::var("PODWRIGHT_LAUNCH")
-            .unwrap_or_else(|_| env!("CARGO_BIN_EXE_podwright-launch").to_owned());
-        let launcher = memfd::sealed_copy(
-            "podwright-launch",
-            File::open(program).expect("the launcher"),
-        )
-        .expect("a memfd");
+        let program = File::open(launcher_path()).expect("the launcher");
+        let launcher = memfd::sealed_copy("podwright-launch", program).expect("a memfd");
         let image = folder.join("image");
         make_image(&image);
         Self {
@@ -109,6 +115,16 @@ impl Rig {
             folder,
             launched: Vec::new(),
         }
+    }
+
+    /// The launcher's program, as it is in memory now.
+    pub(crate) fn launcher_bytes(&self) -> Vec<u8> {
+        fs::read(format!("/proc/self/fd/{}", self.launcher.as_raw_fd())).expect("the memfd")
+    }
+
+    /// From here on, launchers run from an ordinary file.
+    pub(crate) fn unseal(&mut self) {
+        self.launcher = File::open(launcher_path()).expect("the launcher").into();
     }
 
     /// A container that runs `command` from the busybox image; to be changed as a test likes.
@@ -348,6 +364,12 @@ impl Rig {
         }
         remove_cgroups(&Path::new("/sys/fs/cgroup").join(self.cgroup.trim_start_matches('/')));
     }
+}
+
+/// The program under test: this build's, or the one that is named.
+fn launcher_path() -> String {
+    std::env::var("PODWRIGHT_LAUNCH")
+        .unwrap_or_else(|_| env!("CARGO_BIN_EXE_podwright-launch").to_owned())
 }
 
 fn remove_cgroups(folder: &Path) {
