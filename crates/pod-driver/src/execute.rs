@@ -5,15 +5,20 @@ use crate::images::{ImageError, Images, Resolved};
 use crate::network::Network;
 use crate::queue::Message;
 use crate::world::{Clock, Ids, Objects, Outside, WorldOf};
-use pod_model::config::SandboxConfig;
-use pod_model::ids::{ContainerId, SandboxId};
+use pod_model::cgroup::{PodCgroupPolicy, limit_other_page_sizes, pod_cgroup};
+use pod_model::cgroup_name::pod_cgroup_path;
+use pod_model::config::NetworkMode;
+use pod_model::event::EventKind;
+use pod_model::ids::{CgroupPath, ContainerId, SandboxId};
 use pod_model::pod::{ContainerKind, Pod, PullPolicy};
 use pod_plan::configs::container::{ContainerFacts, container_config};
-use pod_plan::configs::sandbox::{pod_cgroup, sandbox_config};
+use pod_plan::configs::env::EnvFacts;
+use pod_plan::configs::sandbox::{SandboxFacts, sandbox_config};
 use pod_plan::configs::volumes::volumes_to_prepare;
 use pod_plan::events::{self, PodEvent};
 use pod_plan::failure::Failure;
 use pod_plan::step::Step;
+use std::os::fd::OwnedFd;
 use tokio::sync::mpsc;
 
 /// How a step ended.
@@ -29,7 +34,11 @@ pub(crate) struct End {
 
 impl From<Result<(), Failure>> for End {
     fn from(result: Result<(), Failure>) -> Self {
-        Self { result, events: Vec::new(), messages: Vec::new() }
+        Self {
+            result,
+            events: Vec::new(),
+            messages: Vec::new(),
+        }
     }
 }
 
@@ -46,22 +55,52 @@ pub(crate) async fn execute<X: Outside>(
     match step {
         Step::EnsurePod => ensure_pod::<X>(world, pod).await.into(),
         Step::PrepareVolumes => prepare_volumes::<X>(world, pod).await.into(),
-        Step::RunSandbox { attempt } => run_sandbox::<X>(world, pod, *attempt).await.into(),
-        Step::StartContainer { kind, index, sandbox, attempt, .. } => {
-            let start = Start { kind: *kind, index: *index, sandbox: sandbox.clone(), attempt: *attempt };
+        Step::RunSandbox { attempt } => run_sandbox::<X>(world, pod, *attempt).await,
+        Step::StartContainer {
+            kind,
+            index,
+            sandbox,
+            attempt,
+            ..
+        } => {
+            let start = Start {
+                kind: *kind,
+                index: *index,
+                sandbox: sandbox.clone(),
+                attempt: *attempt,
+            };
             start_container::<X>(world, pod, start, queue).await
         }
-        Step::StopContainer { id, grace_ms, .. } => host.stop_container(uid, id, *grace_ms).await.or_else(gone).map_err(failure).into(),
-        Step::RemoveContainer { id, logs, .. } => host.remove_container(uid, id, *logs).await.or_else(gone).map_err(failure).into(),
+        Step::StopContainer { id, grace_ms, .. } => host
+            .stop_container(uid, id, *grace_ms)
+            .await
+            .or_else(gone)
+            .map_err(failure)
+            .into(),
+        Step::RemoveContainer { id, logs, .. } => host
+            .remove_container(uid, id, *logs)
+            .await
+            .or_else(gone)
+            .map_err(failure)
+            .into(),
         Step::StopSandbox { id } => stop_sandbox::<X>(world, pod, id).await.into(),
-        Step::RemoveSandbox { id } => host.remove_sandbox(uid, id).await.or_else(gone).map_err(failure).into(),
+        Step::RemoveSandbox { id } => host
+            .remove_sandbox(uid, id)
+            .await
+            .or_else(gone)
+            .map_err(failure)
+            .into(),
         Step::RemovePod => remove_pod::<X>(world, pod).await.into(),
     }
 }
 
 /// What shall be gone and is not there is gone.
 fn gone(error: HostError) -> Result<(), HostError> {
-    if error.kind == HostErrorKind::NotFound { Ok(()) } else { Err(error) }
+    if error.kind == HostErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 fn failure(error: HostError) -> Failure {
@@ -69,63 +108,167 @@ fn failure(error: HostError) -> Failure {
         HostErrorKind::Config => Failure::Config(error.message),
         HostErrorKind::Create => Failure::Create(error.message),
         HostErrorKind::Start => Failure::Start(error.message),
-        HostErrorKind::Volume | HostErrorKind::Sandbox | HostErrorKind::NotFound | HostErrorKind::Other => Failure::Other(error.message),
+        HostErrorKind::Volume
+        | HostErrorKind::Sandbox
+        | HostErrorKind::NotFound
+        | HostErrorKind::Other => Failure::Other(error.message),
+    }
+}
+
+fn cgroup_of<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Result<CgroupPath, Failure> {
+    pod_cgroup_path(&world.node.cgroup_root, pod).map_err(|e| Failure::Other(e.to_string()))
+}
+
+fn network_of(pod: &Pod) -> NetworkMode {
+    if pod.spec.host_network {
+        NetworkMode::Host
+    } else {
+        NetworkMode::None
     }
 }
 
 async fn ensure_pod<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Result<(), Failure> {
-    let (path, values) = pod_cgroup(pod, &world.node).map_err(|e| Failure::Other(e.to_string()))?;
-    world.host.ensure_pod(&pod.reference(), &path, &values).await.map_err(failure)
+    let path = cgroup_of::<X>(world, pod)?;
+    let mut values = pod_cgroup(pod, &PodCgroupPolicy::default());
+    limit_other_page_sizes(&mut values.huge_page_limit, &world.node.page_sizes);
+    world
+        .host
+        .ensure_pod(&pod.reference(), &path, &values)
+        .await
+        .map_err(failure)
 }
 
 async fn prepare_volumes<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Result<(), Failure> {
     let sources = world.objects.sources(&pod.metadata.namespace);
-    let volumes = volumes_to_prepare(pod, &sources, &world.node)
-        .map_err(|problems| Failure::Volumes(problems.into_iter().map(|p| (p.volume.to_string(), p.cause)).collect()))?;
+    let volumes = volumes_to_prepare(pod, &sources, &world.node).map_err(|problems| {
+        Failure::Volumes(
+            problems
+                .into_iter()
+                .map(|p| (p.volume.to_string(), p.cause))
+                .collect(),
+        )
+    })?;
     let made = world.host.prepare_volumes(&pod.reference(), &volumes).await;
-    made.map_err(|errors| Failure::Volumes(errors.into_iter().map(|e| (e.volume, e.cause)).collect()))
+    made.map_err(|errors| {
+        Failure::Volumes(errors.into_iter().map(|e| (e.volume, e.cause)).collect())
+    })
 }
 
-async fn run_sandbox<X: Outside>(world: &WorldOf<X>, pod: &Pod, attempt: u32) -> Result<(), Failure> {
+async fn run_sandbox<X: Outside>(world: &WorldOf<X>, pod: &Pod, attempt: u32) -> End {
     let id = SandboxId::new(world.clock.fresh());
-    let config = sandbox_config(pod, &id, attempt, &world.node).map_err(|e| Failure::Other(e.to_string()))?;
-    let namespace = world.host.run_sandbox(&config).await.map_err(failure)?;
-    let Some(namespace) = namespace else {
-        return world.host.set_address(&pod.metadata.uid, &id, None).await.map_err(failure);
+    let facts = SandboxFacts {
+        id: id.clone(),
+        attempt,
+        node: &world.node,
+        pod_ips: &[],
     };
-    let attached = match world.network.attach(&id, config.network, namespace).await {
-        Ok(address) => world.host.set_address(&pod.metadata.uid, &id, address).await.map_err(failure),
-        Err(error) => Err(Failure::Other(format!("network: {error}"))),
+    let (config, warnings) = match sandbox_config(pod, &facts) {
+        Ok(made) => made,
+        Err(error) => return Err(Failure::Other(error.to_string())).into(),
     };
-    match attached {
+    let mut end = End::from(Ok(()));
+    end.events.extend(
+        warnings
+            .into_iter()
+            .map(|w| PodEvent::of_pod(EventKind::Warning, w.reason, w.message)),
+    );
+    end.result = match world.host.run_sandbox(&config).await {
+        Ok(namespace) => attach::<X>(world, pod, &id, config.network, namespace).await,
+        Err(error) => Err(failure(error)),
+    };
+    end
+}
+
+/// Attaches a new sandbox to the network; takes it away again if that fails.
+async fn attach<X: Outside>(
+    world: &WorldOf<X>,
+    pod: &Pod,
+    id: &SandboxId,
+    mode: NetworkMode,
+    namespace: Option<OwnedFd>,
+) -> Result<(), Failure> {
+    let address = match namespace {
+        None => Ok(None),
+        Some(namespace) => world
+            .network
+            .attach(id, mode, namespace)
+            .await
+            .map_err(|e| Failure::Other(format!("network: {e}"))),
+    };
+    let noted = match address {
+        Ok(address) => world
+            .host
+            .set_address(&pod.metadata.uid, id, address)
+            .await
+            .map_err(failure),
+        Err(cause) => Err(cause),
+    };
+    match noted {
         Ok(()) => Ok(()),
-        Err(cause) => Err(undo_sandbox::<X>(world, pod, &config, cause).await),
+        Err(cause) => Err(undo_sandbox::<X>(world, pod, id, mode, cause).await),
     }
 }
 
 /// Takes a sandbox away that could not be attached; a failure of that is told besides the cause.
-async fn undo_sandbox<X: Outside>(world: &WorldOf<X>, pod: &Pod, config: &SandboxConfig, cause: Failure) -> Failure {
+async fn undo_sandbox<X: Outside>(
+    world: &WorldOf<X>,
+    pod: &Pod,
+    id: &SandboxId,
+    mode: NetworkMode,
+    cause: Failure,
+) -> Failure {
     let uid = &pod.metadata.uid;
     let undone = async {
-        world.network.detach(&config.id, config.network).await.map_err(|e| e.to_string())?;
-        world.host.stop_sandbox(uid, &config.id).await.map_err(|e| e.message)?;
-        world.host.remove_sandbox(uid, &config.id).await.map_err(|e| e.message)
+        world
+            .network
+            .detach(id, mode)
+            .await
+            .map_err(|e| e.to_string())?;
+        world
+            .host
+            .stop_sandbox(uid, id)
+            .await
+            .map_err(|e| e.message)?;
+        world
+            .host
+            .remove_sandbox(uid, id)
+            .await
+            .map_err(|e| e.message)
     };
     match undone.await {
         Ok(()) => cause,
-        Err(undo) => Failure::Other(format!("{}; and taking the sandbox away again failed: {undo}", cause.text())),
+        Err(undo) => Failure::Other(format!(
+            "{}; and taking the sandbox away again failed: {undo}",
+            cause.text()
+        )),
     }
 }
 
-async fn stop_sandbox<X: Outside>(world: &WorldOf<X>, pod: &Pod, id: &SandboxId) -> Result<(), Failure> {
-    let config = sandbox_config(pod, id, 0, &world.node).map_err(|e| Failure::Other(e.to_string()))?;
-    world.network.detach(id, config.network).await.map_err(|e| Failure::Other(format!("network: {e}")))?;
-    world.host.stop_sandbox(&pod.metadata.uid, id).await.or_else(gone).map_err(failure)
+async fn stop_sandbox<X: Outside>(
+    world: &WorldOf<X>,
+    pod: &Pod,
+    id: &SandboxId,
+) -> Result<(), Failure> {
+    world
+        .network
+        .detach(id, network_of(pod))
+        .await
+        .map_err(|e| Failure::Other(format!("network: {e}")))?;
+    world
+        .host
+        .stop_sandbox(&pod.metadata.uid, id)
+        .await
+        .or_else(gone)
+        .map_err(failure)
 }
 
 async fn remove_pod<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Result<(), Failure> {
-    let (path, _) = pod_cgroup(pod, &world.node).map_err(|e| Failure::Other(e.to_string()))?;
-    world.host.remove_pod(&pod.reference(), &path).await.map_err(failure)
+    let path = cgroup_of::<X>(world, pod)?;
+    world
+        .host
+        .remove_pod(&pod.reference(), &path)
+        .await
+        .map_err(failure)
 }
 
 /// Which container to start, and as what.
@@ -143,34 +286,60 @@ async fn start_container<X: Outside>(
     queue: &mut mpsc::UnboundedReceiver<Message>,
 ) -> End {
     let Some(container) = pod.spec.list(start.kind).get(start.index) else {
-        return Err(Failure::Other(format!("the pod has no {:?} container {}", start.kind, start.index))).into();
+        return Err(Failure::Other(format!(
+            "the pod has no {:?} container {}",
+            start.kind, start.index
+        )))
+        .into();
     };
     let mut end = End::from(Ok(()));
     let image = match ensure_image::<X>(world, pod, &start, queue, &mut end).await {
         Ok(image) => image,
-        Err(failure) => return End { result: Err(failure), ..end },
+        Err(failure) => {
+            return End {
+                result: Err(failure),
+                ..end
+            };
+        }
     };
+    let pod_ips = pod_ips::<X>(world, pod).await;
     let facts = ContainerFacts {
         id: ContainerId::new(world.clock.fresh()),
         sandbox: start.sandbox,
         attempt: start.attempt,
         image: &image.facts,
-        sources: &world.objects.sources(&pod.metadata.namespace),
-        node: &world.node,
-        pod_ips: pod_ips::<X>(world, pod).await,
+        pid_target: None,
+        env: EnvFacts {
+            node: &world.node,
+            pod_ips: &pod_ips,
+            services: Some(&[]),
+            sources: &world.objects.sources(&pod.metadata.namespace),
+        },
     };
     let config = match container_config(pod, start.kind, start.index, &facts) {
         Ok(config) => config,
-        Err(error) => return End { result: Err(Failure::Config(error.to_string())), ..end },
+        Err(error) => {
+            return End {
+                result: Err(Failure::Config(error.to_string())),
+                ..end
+            };
+        }
     };
-    match world.host.start_container(&pod.reference(), &config, &image.facts).await {
+    match world
+        .host
+        .start_container(&pod.reference(), &config, &image.facts)
+        .await
+    {
         Ok(()) => {
-            end.events.push(events::created(start.kind, &container.name));
-            end.events.push(events::started(start.kind, &container.name));
+            end.events
+                .push(events::created(start.kind, &container.name));
+            end.events
+                .push(events::started(start.kind, &container.name));
         }
         Err(error) => {
             if error.kind == HostErrorKind::Start {
-                end.events.push(events::created(start.kind, &container.name));
+                end.events
+                    .push(events::created(start.kind, &container.name));
             }
             end.result = Err(failure(error));
         }
@@ -186,8 +355,14 @@ async fn ensure_image<X: Outside>(
     queue: &mut mpsc::UnboundedReceiver<Message>,
     end: &mut End,
 ) -> Result<Resolved, Failure> {
-    let container = pod.spec.list(start.kind).get(start.index).ok_or_else(|| Failure::Other("no such container".to_owned()))?;
-    let policy = container.image_pull_policy.unwrap_or(PullPolicy::IfNotPresent);
+    let container = pod
+        .spec
+        .list(start.kind)
+        .get(start.index)
+        .ok_or_else(|| Failure::Other("no such container".to_owned()))?;
+    let policy = container
+        .image_pull_policy
+        .unwrap_or(PullPolicy::IfNotPresent);
     let began = world.clock.now();
     let ensured = {
         let ensure = world.images.ensure(&container.image, policy);
@@ -212,14 +387,22 @@ async fn ensure_image<X: Outside>(
                 events::already_present(start.kind, &container.name, &container.image)
             } else {
                 let took = world.clock.now().duration_since(began);
-                events::pulled(start.kind, &container.name, &container.image, took, image.size)
+                events::pulled(
+                    start.kind,
+                    &container.name,
+                    &container.image,
+                    took,
+                    image.size,
+                )
             });
             Ok(image)
         }
-        Err(ImageError::InvalidName { name, cause }) => {
-            Err(Failure::ImageName(format!("couldn't parse image name {name:?}: {cause}")))
+        Err(ImageError::InvalidName { name, cause }) => Err(Failure::ImageName(format!(
+            "couldn't parse image name {name:?}: {cause}"
+        ))),
+        Err(error @ ImageError::NeverPull { .. }) => {
+            Err(Failure::ImageNeverPull(error.to_string()))
         }
-        Err(error @ ImageError::NeverPull { .. }) => Err(Failure::ImageNeverPull(error.to_string())),
         Err(ImageError::Pull { cause }) => Err(Failure::ImagePull(cause)),
     }
 }
@@ -229,6 +412,10 @@ async fn pod_ips<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Vec<String> {
         return world.node.ips.clone();
     }
     let runtime = world.host.observe(&pod.metadata.uid).await;
-    let ip = runtime.sandboxes.into_iter().find(|s| s.ready).and_then(|s| s.ip);
+    let ip = runtime
+        .sandboxes
+        .into_iter()
+        .find(|s| s.ready)
+        .and_then(|s| s.ip);
     ip.into_iter().filter(|ip| !ip.is_empty()).collect()
 }

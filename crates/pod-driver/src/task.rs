@@ -11,9 +11,9 @@
 //! The task chooses nothing: what a step is and what its end means is pod-plan's.
 
 use crate::execute::execute;
+use crate::host::Host;
 use crate::queue::{Handle, Message};
 use crate::world::{Clock, Journal, Outside, WorldOf};
-use crate::host::Host;
 use jiff::Timestamp;
 use pod_model::ids::{ContainerName, PodRef};
 use pod_model::pod::Pod;
@@ -37,7 +37,11 @@ pub struct Begin {
 }
 
 /// Makes a pod's task, to be spawned, and the handle to it.
-pub fn pod_task<X: Outside>(world: WorldOf<X>, pod: Pod, begin: Begin) -> (Handle, impl Future<Output = ()> + Send) {
+pub fn pod_task<X: Outside>(
+    world: WorldOf<X>,
+    pod: Pod,
+    begin: Begin,
+) -> (Handle, impl Future<Output = ()> + Send) {
     let (sender, queue) = mpsc::unbounded_channel();
     let deletion = pod.metadata.deletion_timestamp.map(|at| Deletion {
         at,
@@ -49,12 +53,23 @@ pub fn pod_task<X: Outside>(world: WorldOf<X>, pod: Pod, begin: Begin) -> (Handl
     });
     let memory = memory.unwrap_or_default();
     let told = memory.status.clone();
-    let task = Task::<X> { world, reference: pod.reference(), pod, deletion, memory, log_attempts: begin.log_attempts, told, queue };
+    let task = Task::<X> {
+        world,
+        reference: pod.reference(),
+        pod,
+        deletion,
+        memory,
+        log_attempts: begin.log_attempts,
+        told,
+        queue,
+    };
     (Handle::new(sender), task.run())
 }
 
 fn grace(pod: &Pod, asked: Option<i64>) -> u64 {
-    let seconds = asked.or(pod.spec.termination_grace_period_seconds).unwrap_or(30);
+    let seconds = asked
+        .or(pod.spec.termination_grace_period_seconds)
+        .unwrap_or(30);
     u64::try_from(seconds).unwrap_or(1)
 }
 
@@ -118,15 +133,23 @@ impl<X: Outside> Task<X> {
                 self.memory.done(step, now);
                 Noted::default()
             }
-            Err(failure) => self.memory.failed(&self.pod, step, failure, &self.world.limits, now),
+            Err(failure) => self
+                .memory
+                .failed(&self.pod, step, failure, &self.world.limits, now),
         };
         self.tell(noted.events);
-        if noted.stop { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+        if noted.stop {
+            std::ops::ControlFlow::Break(())
+        } else {
+            std::ops::ControlFlow::Continue(())
+        }
     }
 
     /// Waits for a message or for the time to come; `false` when no handle is left.
     async fn wait(&mut self, wake_at: Option<Timestamp>) -> bool {
-        let sleep = wake_at.map(|at| Duration::try_from(at.duration_since(self.world.clock.now())).unwrap_or_default());
+        let sleep = wake_at.map(|at| {
+            Duration::try_from(at.duration_since(self.world.clock.now())).unwrap_or_default()
+        });
         let message = match sleep {
             None => self.queue.recv().await,
             Some(time) => match tokio::time::timeout(time, self.queue.recv()).await {
@@ -153,19 +176,29 @@ impl<X: Outside> Task<X> {
     }
 
     fn take_deletion(&mut self, at: Timestamp, grace_seconds: Option<u64>) {
-            let asked = grace(&self.pod, grace_seconds.map(|s| i64::try_from(s).unwrap_or(i64::MAX)));
-            self.deletion = Some(match self.deletion {
-                None => Deletion { at, grace_seconds: asked },
-                Some(before) => before.shorten(at, asked),
-            });
-            self.pod.metadata.deletion_timestamp.get_or_insert(at);
-            self.pod.metadata.deletion_grace_period_seconds = self.deletion.and_then(|d| i64::try_from(d.grace_seconds).ok());
+        let asked = grace(
+            &self.pod,
+            grace_seconds.map(|s| i64::try_from(s).unwrap_or(i64::MAX)),
+        );
+        self.deletion = Some(match self.deletion {
+            None => Deletion {
+                at,
+                grace_seconds: asked,
+            },
+            Some(before) => before.shorten(at, asked),
+        });
+        self.pod.metadata.deletion_timestamp.get_or_insert(at);
+        self.pod.metadata.deletion_grace_period_seconds = self
+            .deletion
+            .and_then(|d| i64::try_from(d.grace_seconds).ok());
     }
 
     fn tell(&mut self, events: Vec<PodEvent>) {
         if self.memory.status != self.told {
             self.told = self.memory.status.clone();
-            self.world.journal.status(&self.reference, &self.told, &self.memory);
+            self.world
+                .journal
+                .status(&self.reference, &self.told, &self.memory);
         }
         let now = self.world.clock.now();
         for event in events {

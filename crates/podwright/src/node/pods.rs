@@ -172,6 +172,6 @@ impl Pods {
 
     /// Folder of a pod's logs.
     pub fn log_directory(&self, pod: &PodRef) -> std::path::PathBuf {
-        self.world.node.log_root.as_path().join(pod_plan::configs::sandbox::log_directory_name(pod))
+        pod_plan::configs::sandbox::log_directory(pod, &self.world.node.log_root).as_path().to_owned()
     }
 }
