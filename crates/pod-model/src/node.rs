@@ -24,8 +24,8 @@ pub struct NodeFacts {
     pub memory_capacity: i64,
     /// What pods may use of it.
     pub allocatable: ResourceList,
-    /// Text of its resolv.conf.
-    pub resolv_conf: String,
+    /// Text of its resolv.conf; `None` where the node gives pods none (kubelet `resolvConf: ""`).
+    pub resolv_conf: Option<String>,
     /// Text of its /etc/hosts, for pods in its network namespace.
     pub hosts: String,
     /// Name servers of the cluster; empty where there is no cluster DNS.

@@ -46,7 +46,7 @@ pub fn compute_qos(pod: &Pod) -> QosClass {
             }
             containers
                 .map(|c| &c.resources)
-                .all(|resources| has_both_limits(resources))
+                .all(has_both_limits)
         }
     };
     if requests.is_empty() && limits.is_empty() {

@@ -1,0 +1,230 @@
+//! Fields of the pod by path: `metadata.labels['k']`, `status.podIP` and their like.
+
+use super::names;
+use pod_model::common::FieldRef;
+use pod_model::node::NodeFacts;
+use pod_model::pod::Pod;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Why a field has no text. The texts are the kubelet's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FieldError {
+    /// Not a field that may be named.
+    #[error("unsupported fieldPath: {path}")]
+    Unsupported {
+        /// The path.
+        path: String,
+    },
+    /// Not a field that may be named in env.
+    #[error("field label not supported: {path}")]
+    UnsupportedLabel {
+        /// The path.
+        path: String,
+    },
+    /// A key in brackets after a field that has none.
+    #[error("fieldPath {path:?} does not support subscript")]
+    Subscript {
+        /// The path.
+        path: String,
+    },
+    /// A key in brackets after a field that has none, in env.
+    #[error("field label does not support subscript: {path}")]
+    LabelSubscript {
+        /// The path.
+        path: String,
+    },
+    /// The key in brackets is no key.
+    #[error("invalid key subscript in {path}: {problems}")]
+    Key {
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        problems: String,
+    },
+    /// An API version other than v1.
+    #[error("unsupported pod version: {version}")]
+    Version {
+        /// The version.
+        version: String,
+    },
+}
+
+/// Takes `metadata.labels['k']` apart: path and key. Without a key the whole text is the path.
+pub fn split_subscripted_path(text: &str) -> (&str, Option<&str>) {
+    text.strip_suffix("']")
+        .and_then(|head| head.split_once("['"))
+        .filter(|(path, _)| !path.is_empty())
+        .map_or((text, None), |(path, key)| (path, Some(key)))
+}
+
+/// A line `key="value"` for each entry, sorted by key; values are quoted as Go does.
+pub fn format_map(map: &BTreeMap<String, String>) -> String {
+    let lines: Vec<String> = map
+        .iter()
+        .map(|(key, value)| format!("{key}={}", quote(value)))
+        .collect();
+    lines.join("\n")
+}
+
+/// Text in double quotes with Go's escapes (`strconv.Quote`).
+fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\u{7}' => quoted.push_str("\\a"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{c}' => quoted.push_str("\\f"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\u{b}' => quoted.push_str("\\v"),
+            ' '..='~' => quoted.push(c),
+            c if c.is_ascii() => quoted.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if is_printable(c) => quoted.push(c),
+            c if u32::from(c) < 0x1_0000 => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Letters, marks, digits, punctuation and symbols; not spaces, controls, formats.
+fn is_printable(c: char) -> bool {
+    c.is_alphanumeric() || c.escape_debug().eq([c])
+}
+
+/// The text of a field of the pod's metadata (`downwardAPI` volumes know only these).
+pub fn field_path(pod: &Pod, path: &str) -> Result<String, FieldError> {
+    let metadata = &pod.metadata;
+    if let (field, Some(key)) = split_subscripted_path(path) {
+        let (checked, map) = match field {
+            "metadata.annotations" => (key.to_lowercase(), &metadata.annotations),
+            "metadata.labels" => (key.to_owned(), &metadata.labels),
+            _ => {
+                return Err(FieldError::Subscript {
+                    path: path.to_owned(),
+                });
+            }
+        };
+        let problems = names::label_key(&checked);
+        if !problems.is_empty() {
+            return Err(FieldError::Key {
+                path: path.to_owned(),
+                problems: problems.join(";"),
+            });
+        }
+        return Ok(map.get(key).cloned().unwrap_or_default());
+    }
+    Ok(match path {
+        "metadata.annotations" => format_map(&metadata.annotations),
+        "metadata.labels" => format_map(&metadata.labels),
+        "metadata.name" => metadata.name.to_string(),
+        "metadata.namespace" => metadata.namespace.to_string(),
+        "metadata.uid" => metadata.uid.to_string(),
+        _ => {
+            return Err(FieldError::Unsupported {
+                path: path.to_owned(),
+            });
+        }
+    })
+}
+
+/// The text of a field that a variable names (`env[].valueFrom.fieldRef`): metadata, names and addresses.
+pub fn env_field(
+    pod: &Pod,
+    field: &FieldRef,
+    node: &NodeFacts,
+    pod_ips: &[String],
+) -> Result<String, FieldError> {
+    let version = field.api_version.as_deref().unwrap_or_default();
+    if !matches!(version, "" | "v1") {
+        return Err(FieldError::Version {
+            version: version.to_owned(),
+        });
+    }
+    let path = field.field_path.as_str();
+    let ips = sort_pod_ips(pod_ips, node.ips.first().map(String::as_str));
+    Ok(match path {
+        "spec.nodeName" => pod
+            .spec
+            .node_name
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        "spec.serviceAccountName" => pod.spec.service_account_name.clone().unwrap_or_default(),
+        "status.hostIP" => node.ips.first().cloned().unwrap_or_default(),
+        "status.hostIPs" => node.ips.join(","),
+        "status.podIP" => ips.first().cloned().unwrap_or_default(),
+        "status.podIPs" => ips.join(","),
+        _ => {
+            if let (field, Some(_)) = split_subscripted_path(path) {
+                if !matches!(field, "metadata.annotations" | "metadata.labels") {
+                    return Err(FieldError::LabelSubscript {
+                        path: path.to_owned(),
+                    });
+                }
+            } else if !path.starts_with("metadata.")
+                && !matches!(
+                    path,
+                    "spec.restartPolicy" | "spec.schedulerName" | "status.phase"
+                )
+            {
+                return Err(FieldError::UnsupportedLabel {
+                    path: path.to_owned(),
+                });
+            }
+            return field_path(pod, path).map_err(|error| match error {
+                FieldError::Unsupported { path } if path.starts_with("metadata.") => {
+                    FieldError::UnsupportedLabel { path }
+                }
+                other => other,
+            });
+        }
+    })
+}
+
+/// One address of each family, the family of the node's main address first.
+pub fn sort_pod_ips(pod_ips: &[String], node_ip: Option<&str>) -> Vec<String> {
+    let parsed: Vec<IpAddr> = pod_ips.iter().filter_map(|ip| ip.parse().ok()).collect();
+    let v6_first = node_ip
+        .and_then(|ip| ip.parse::<IpAddr>().ok())
+        .is_some_and(|ip| ip.is_ipv6());
+    [v6_first, !v6_first]
+        .iter()
+        .filter_map(|v6| parsed.iter().find(|ip| ip.is_ipv6() == *v6))
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_quoted_as_go_quotes_them() {
+        let map = [
+            ("b", "1\n2\t\"x\"\\"),
+            ("a", "é\u{a0}\u{1}\u{7f}"),
+            ("c", ""),
+        ];
+        let map = map.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        assert_eq!(
+            format_map(&map),
+            "a=\"é\\u00a0\\x01\\x7f\"\nb=\"1\\n2\\t\\\"x\\\"\\\\\"\nc=\"\""
+        );
+    }
+
+    #[test]
+    fn the_pods_addresses_follow_the_nodes_family() {
+        let ips: Vec<String> = ["fd00::6", "1.2.3.4", "1.2.3.5"].map(str::to_owned).into();
+        assert_eq!(sort_pod_ips(&ips, Some("10.0.0.1")), ["1.2.3.4", "fd00::6"]);
+        assert_eq!(sort_pod_ips(&ips, Some("fd00::1")), ["fd00::6", "1.2.3.4"]);
+        assert_eq!(sort_pod_ips(&ips, None), ["1.2.3.4", "fd00::6"]);
+        assert!(sort_pod_ips(&[], None).is_empty());
+    }
+}
