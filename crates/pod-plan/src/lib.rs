@@ -1,19 +1,18 @@
 //! What a pod needs next: a pure decision from (pod, observed facts, time) to steps, and the rules it stands on.
 
-mod draft;
-mod ending;
-mod housekeeping;
-mod init_actions;
-mod sight;
-mod starts;
-
 pub mod actions;
 pub mod back_off;
 pub mod configs;
+mod draft;
+mod ending;
 pub mod events;
 pub mod failure;
+mod housekeeping;
+mod init_actions;
 pub mod memory;
 pub mod observed;
 pub mod plan;
+mod sight;
+mod starts;
 pub mod step;
 pub mod termination;
