@@ -1,9 +1,9 @@
 //! Name resolution of a pod: `dnsPolicy`, `dnsConfig`, the node's resolv.conf, and the limits of resolvers.
 
+use core::net::IpAddr;
 use pod_model::node::NodeFacts;
 use pod_model::pod::{DnsConfig, DnsOption, DnsPolicy, Pod};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 /// Most name servers that a resolver reads.
 const MAX_SERVERS: usize = 3;

@@ -1,11 +1,11 @@
 //! Fields of the pod by path: `metadata.labels['k']`, `status.podIP` and their like.
 
 use super::names;
+use core::net::IpAddr;
 use pod_model::common::FieldRef;
 use pod_model::node::NodeFacts;
 use pod_model::pod::Pod;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// Why a field has no text. The texts are the kubelet's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -94,8 +94,10 @@ fn shorten(pod: &str, hostname: &str) -> Result<String, HostnameError> {
     if hostname.len() <= HOSTNAME_MAX {
         return Ok(hostname.to_owned());
     }
-    let end = hostname.floor_char_boundary(HOSTNAME_MAX);
-    let (head, _) = hostname.split_at(end);
+    let end = (0..=HOSTNAME_MAX)
+        .rev()
+        .find(|end| hostname.is_char_boundary(*end));
+    let head = end.and_then(|end| hostname.get(..end)).unwrap_or_default();
     let head = head.trim_end_matches(['-', '.']);
     if head.is_empty() {
         return Err(HostnameError::Empty {
