@@ -128,7 +128,39 @@ pub(crate) fn check(spec: &Spec, id: &str, tty: bool) -> Result<(), Failure> {
             "root.path: must be \"rootfs\", which is where the root file system is mounted",
         ));
     }
+    check_sysctls(
+        linux
+            .sysctl()
+            .iter()
+            .flatten()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    )?;
     check_mounts(spec, tty)
+}
+
+/// libcontainer says of a sysctl that cannot be written neither which nor why.
+fn check_sysctls<'a>(sysctls: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Failure> {
+    for (name, value) in sysctls {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if name.is_empty() || !name.chars().all(plain) || name.split('.').any(str::is_empty) {
+            return Err(bad(format!(
+                "linux.sysctl: {name:?} is not a name of letters, digits, '.', '-' and '_'"
+            )));
+        }
+        if value.chars().any(|c| c.is_control() && c != '\t') {
+            return Err(bad(format!(
+                "linux.sysctl: the value of {name} has a control character in it"
+            )));
+        }
+        // Those of one network interface exist where that interface does.
+        let of_interface = name.contains(".conf.") || name.contains(".neigh.");
+        if !of_interface && !Path::new("/proc/sys").join(name.replace('.', "/")).exists() {
+            return Err(bad(format!(
+                "linux.sysctl: {name} is not known to this kernel"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check_mounts(spec: &Spec, tty: bool) -> Result<(), Failure> {

@@ -117,3 +117,56 @@ fn what_every_container_may_use_stays_allowed_after_deny_all_and_nothing_else_is
         1
     );
 }
+
+/// Opens a device from a process in a cgroup; the errno of a refusal.
+fn open_in_cgroup(cgroup: &Path, device: &str) -> Result<(), i32> {
+    let script = format!(
+        "echo $$ > {}/cgroup.procs && : < {device}",
+        cgroup.display()
+    );
+    let output = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    match (
+        output.status.success(),
+        text.contains("Operation not permitted"),
+    ) {
+        (true, _) => Ok(()),
+        (false, true) => Err(1),
+        (false, false) => panic!("{text}"),
+    }
+}
+
+#[test]
+fn the_kernel_takes_the_program_and_refuses_what_it_refuses() {
+    let unified = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+        .into_iter()
+        .find(|f| Path::new(f).join("cgroup.controllers").exists());
+    let Some(unified) = unified.filter(|_| rustix::process::geteuid().is_root()) else {
+        eprintln!("skipped: loading a device filter takes root and a mounted cgroup version 2");
+        return;
+    };
+    let cgroup =
+        Path::new(unified).join(format!("podwright-launch-devices-{}", std::process::id()));
+    std::fs::create_dir(&cgroup).unwrap();
+    let before = open_in_cgroup(&cgroup, "/dev/kmsg");
+    let filtered = || {
+        let given: Vec<Rule> = rules(DENY_ALL).into_iter().chain(ALWAYS).collect();
+        let filter = load_device_filter(&super::program(&given))?;
+        attach_device_filter(pod_sys::mount::folder(&cgroup)?, filter)?;
+        Ok::<_, std::io::Error>((
+            open_in_cgroup(&cgroup, "/dev/kmsg"),
+            open_in_cgroup(&cgroup, "/dev/zero"),
+        ))
+    };
+    let after = filtered();
+    std::fs::remove_dir(&cgroup).unwrap();
+    assert_eq!(before, Ok(()));
+    assert_eq!(after.unwrap(), (Err(1), Ok(())));
+    // A jump out of the program: refused, with the verifier's words.
+    let bad = [jump(code::JUMP_IF, KIND, 0, 99)];
+    let error = load_device_filter(&bad).unwrap_err().to_string();
+    assert!(error.contains("jump out of range"), "{error}");
+}

@@ -170,7 +170,7 @@ fn a_failed_create_names_the_real_cause_and_leaves_nothing() {
                 ),
                 (
                     |plan| plan.config["linux"]["sysctl"] = json!({"net.no.such": "1"}),
-                    &["sys/net/no/such", "No such file"],
+                    &["linux.sysctl: net.no.such is not known to this kernel"],
                 ),
                 (
                     |plan| plan.config["process"]["cwd"] = json!("/etc/passwd"),
@@ -470,7 +470,7 @@ fn a_container_with_a_terminal_has_it_as_its_streams_and_console() {
     isolated(
         "create::a_container_with_a_terminal_has_it_as_its_streams_and_console",
         |rig| {
-            let script = "tty; stat -c %u $(tty); ls /proc/self/fd; test -c /dev/console && echo console; echo end";
+            let script = "tty; stat -c %u $(tty); ls -1 /proc/self/fd; test -c /dev/console && echo console; echo end";
             let mut plan = rig.plan("c1", &["sh", "-c", script]);
             plan.config["process"]["terminal"] = json!(true);
             plan.config["process"]["user"] = json!({"uid": 1000, "gid": 1000});

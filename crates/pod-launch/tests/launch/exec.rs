@@ -214,8 +214,7 @@ fn with_a_terminal_its_streams_are_one_of_the_containers_own() {
             let container = waiting(rig, "c1", |config| {
                 config["process"]["user"] = json!({"uid": 1000, "gid": 1000})
             });
-            let script =
-                "tty; stat -c %u $(tty); echo $TERM; ls /proc/self/fd; echo > /dev/tty; echo end";
+            let script = "tty; stat -c %u $(tty); echo $TERM; ls -1 /proc/self/fd; echo > /dev/tty; echo end";
             let mut process = rig
                 .exec(&container, &["sh", "-c", script], true)
                 .expect("it is started");

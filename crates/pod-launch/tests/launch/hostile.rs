@@ -199,20 +199,18 @@ fn nobody_can_write_to_the_program_that_makes_containers() {
                 assert!(file.write_at(b"x", 0).is_err() && file.set_len(0).is_err());
             }
             // The container runs the launcher itself, which has nothing to do there and ends.
-            let (code, _) = rig.run(rig.plan("c2", &["/proc/self/exe"]));
-            assert_eq!(code, 64);
+            // (One that is linked dynamically does not even find its loader.)
+            let ended = |code: i32| assert!(matches!(code, 64 | 126 | 127), "{code}");
+            ended(rig.run(rig.plan("c2", &["/proc/self/exe"])).0);
             fs::write(rig.image.join("bin/again"), "#!/proc/self/exe\n").unwrap();
             fs::set_permissions(
                 rig.image.join("bin/again"),
                 std::os::unix::fs::PermissionsExt::from_mode(0o755),
             )
             .unwrap();
-            assert_eq!(rig.run(rig.plan("c3", &["again"])).0, 64);
+            ended(rig.run(rig.plan("c3", &["again"])).0);
             rig.start(&container);
-            let process = rig
-                .exec(&container, &["/proc/self/exe"], false)
-                .expect("it is started");
-            assert_eq!(rig.wait(process.pid), 64);
+            ended(rig.run_in(&container, &["/proc/self/exe"]).0);
             assert!(
                 rig.launcher_bytes() == before,
                 "the launcher's bytes have changed"

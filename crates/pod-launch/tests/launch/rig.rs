@@ -51,7 +51,13 @@ pub(crate) fn isolated(name: &str, test: impl FnOnce(&mut Rig)) {
         .env(INSIDE, std::process::id().to_string())
         .env("TMPDIR", folder.path())
         .stdin(std::process::Stdio::null())
-        .stdout(File::create(&log).expect("a log"))
+        .stdout(
+            File::options()
+                .create(true)
+                .append(true)
+                .open(&log)
+                .expect("a log"),
+        )
         .stderr(File::options().append(true).open(&log).expect("a log"))
         .status()
         .expect("unshare runs");
