@@ -38,6 +38,7 @@ pub(crate) fn decode<'n, T: Deserialize<'n>>(node: &'n Node) -> Result<T, Vec<Pr
 }
 
 /// The names that a type lists for itself, by reading nothing into it.
+#[cfg(test)]
 pub(crate) fn field_names<T: for<'a> Deserialize<'a>>() -> &'static [&'static str] {
     let names = Cell::new(&[] as &[&str]);
     // The probe always answers with an error; only the names that it was asked for matter.
@@ -111,8 +112,8 @@ impl<'n> Cursor<'n, '_> {
             }
             _ => {
                 let text = self.scalar().map(|s| s.text.as_str()).unwrap_or_default();
-                let quoted = self.scalar().is_some_and(|s| !s.plain)
-                    && text.parse::<i64>().is_ok_and(fits);
+                let quoted =
+                    self.scalar().is_some_and(|s| !s.plain) && text.parse::<i64>().is_ok_and(fits);
                 self.mismatch(
                     "an integer",
                     quoted.then(|| format!("write it without quotes: {text}")),
@@ -193,7 +194,10 @@ impl<'n> Cursor<'n, '_> {
             let path = self.path.child(key);
             self.note(
                 *line,
-                format!("key {:?} stands here twice (first in line {first})", path.as_str()),
+                format!(
+                    "key {:?} stands here twice (first in line {first})",
+                    path.as_str()
+                ),
             );
         }
     }
@@ -469,10 +473,12 @@ impl<'de> Deserializer<'de> for Present<'_> {
 }
 
 /// Remembers which names a struct asks for.
+#[cfg(test)]
 struct Probe<'p> {
     names: &'p Cell<&'static [&'static str]>,
 }
 
+#[cfg(test)]
 impl<'de> Deserializer<'de> for Probe<'_> {
     type Error = Error;
 

@@ -26,13 +26,21 @@ pub fn defaults(pod: &mut Pod) {
     }
     let spec = pod.spec.get_or_insert_default();
     default_spec(spec);
-    for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
+    for container in spec
+        .containers
+        .iter_mut()
+        .chain(spec.init_containers.iter_mut().flatten())
+    {
         if let Some(resources) = &mut container.resources {
             requests_from_limits(resources);
         }
     }
     if spec.host_network == Some(true) {
-        for container in spec.containers.iter_mut().chain(spec.init_containers.iter_mut().flatten()) {
+        for container in spec
+            .containers
+            .iter_mut()
+            .chain(spec.init_containers.iter_mut().flatten())
+        {
             for port in container.ports.iter_mut().flatten() {
                 host_port_from_container_port(port);
             }
@@ -91,7 +99,10 @@ fn default_spec(spec: &mut PodSpec) {
 fn default_container(container: &mut Container) {
     let image = container.image.as_deref().unwrap_or_default();
     text(&mut container.image_pull_policy, pull_policy(image));
-    text(&mut container.termination_message_path, "/dev/termination-log");
+    text(
+        &mut container.termination_message_path,
+        "/dev/termination-log",
+    );
     text(&mut container.termination_message_policy, "File");
     container.ports.iter_mut().flatten().for_each(default_port);
     container.env.iter_mut().flatten().for_each(default_env);
@@ -115,7 +126,10 @@ fn default_container(container: &mut Container) {
 fn default_ephemeral(container: &mut EphemeralContainer) {
     let image = container.image.as_deref().unwrap_or_default();
     text(&mut container.image_pull_policy, pull_policy(image));
-    text(&mut container.termination_message_path, "/dev/termination-log");
+    text(
+        &mut container.termination_message_path,
+        "/dev/termination-log",
+    );
     text(&mut container.termination_message_policy, "File");
     container.ports.iter_mut().flatten().for_each(default_port);
     container.env.iter_mut().flatten().for_each(default_env);
@@ -203,7 +217,11 @@ fn default_volume(volume: &mut Volume) {
     }
     if let Some(downward) = &mut volume.downward_api {
         downward.default_mode.get_or_insert(FILE_MODE);
-        downward.items.iter_mut().flatten().for_each(default_downward_file);
+        downward
+            .items
+            .iter_mut()
+            .flatten()
+            .for_each(default_downward_file);
     }
     if let Some(projected) = &mut volume.projected {
         default_projected(projected);
@@ -235,7 +253,11 @@ fn default_projected(projected: &mut ProjectedVolumeSource) {
             token.expiration_seconds.get_or_insert(TOKEN_SECONDS);
         }
         if let Some(downward) = &mut source.downward_api {
-            downward.items.iter_mut().flatten().for_each(default_downward_file);
+            downward
+                .items
+                .iter_mut()
+                .flatten()
+                .for_each(default_downward_file);
         }
     }
 }
@@ -265,7 +287,9 @@ fn requests_from_limits(resources: &mut ResourceRequirements) {
     };
     let requests = resources.requests.get_or_insert_default();
     for (name, amount) in limits {
-        requests.entry(name.clone()).or_insert_with(|| amount.clone());
+        requests
+            .entry(name.clone())
+            .or_insert_with(|| amount.clone());
     }
 }
 

@@ -4,7 +4,8 @@
 //! 1. [`read_documents`]: text → wire types, strictly; problems carry their line;
 //! 2. [`defaults`]: what an API server fills in;
 //! 3. [`validate_pod`] (and [`validate_config_map`], [`validate_secret`]): the API server's rules in its own words;
-//! 4. [`to_model`]: wire type → [`pod_model::pod::Pod`].
+//! 4. [`support`]: what podwright does with each field that is set (give it the pod as written, before step 2);
+//! 5. [`to_model`]: wire type → [`pod_model::pod::Pod`].
 //!
 //! The wire types are those of k8s-openapi, under [`wire`]; past this crate and pod-api nothing knows them.
 
@@ -18,11 +19,10 @@ mod problem;
 mod read;
 mod source;
 mod suggest;
+mod support;
 pub mod validate;
 
-pub use convert::{
-    ConvertError, from_model, from_model_status, status_to_model, to_model,
-};
+pub use convert::{ConvertError, from_model, from_model_status, status_to_model, to_model};
 pub use defaults::{GRACE_PERIOD_SECONDS, defaults};
 pub use k8s_openapi::api::core::v1 as wire;
 pub use objects::{
@@ -31,4 +31,5 @@ pub use objects::{
 pub use path::Path;
 pub use problem::{Problem, Problems};
 pub use read::{Document, Object, read_documents};
+pub use support::{FieldNote, Support, support};
 pub use validate::{FieldError, Options, validate_pod};

@@ -1,8 +1,8 @@
 //! ConfigMap and Secret: what is wrong with them, and the bytes under their keys.
 
 use crate::path::Path;
-use crate::validate::names::{is_config_map_key, is_dns1123_subdomain};
 use crate::validate::metadata::validate_object_meta;
+use crate::validate::names::{is_config_map_key, is_dns1123_subdomain};
 use crate::validate::{Errors, FieldError};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use std::collections::BTreeMap;
@@ -27,8 +27,16 @@ pub fn validate_config_map(config_map: &ConfigMap) -> Vec<FieldError> {
         for message in is_config_map_key(key) {
             errors.invalid(&data.key(key), key.as_str(), &message);
         }
-        if config_map.binary_data.as_ref().is_some_and(|b| b.contains_key(key)) {
-            errors.invalid(&data.key(key), key.as_str(), "duplicate of key present in binaryData");
+        if config_map
+            .binary_data
+            .as_ref()
+            .is_some_and(|b| b.contains_key(key))
+        {
+            errors.invalid(
+                &data.key(key),
+                key.as_str(),
+                "duplicate of key present in binaryData",
+            );
         }
         total = total.saturating_add(value.len());
     }
@@ -75,14 +83,22 @@ pub fn validate_secret(secret: &Secret) -> Vec<FieldError> {
         None => errors.required(&data.key(key), ""),
         Some(value) => {
             if let Err(cause) = serde_json::from_slice::<serde::de::IgnoredAny>(value) {
-                errors.invalid(&data.key(key), "<secret contents redacted>", &cause.to_string());
+                errors.invalid(
+                    &data.key(key),
+                    "<secret contents redacted>",
+                    &cause.to_string(),
+                );
             }
         }
     };
     match secret.type_.as_deref() {
         Some("kubernetes.io/service-account-token") => {
             let annotation = "kubernetes.io/service-account.name";
-            let name = secret.metadata.annotations.as_ref().and_then(|a| a.get(annotation));
+            let name = secret
+                .metadata
+                .annotations
+                .as_ref()
+                .and_then(|a| a.get(annotation));
             if name.is_none_or(String::is_empty) {
                 errors.required(&Path::new("metadata.annotations").key(annotation), "");
             }
@@ -95,7 +111,9 @@ pub fn validate_secret(secret: &Secret) -> Vec<FieldError> {
             errors.required(&data.key("username"), "");
             errors.required(&data.key("password"), "");
         }
-        Some("kubernetes.io/ssh-auth") if values.get("ssh-privatekey").is_none_or(Vec::is_empty) => {
+        Some("kubernetes.io/ssh-auth")
+            if values.get("ssh-privatekey").is_none_or(Vec::is_empty) =>
+        {
             errors.required(&data.key("ssh-privatekey"), "");
         }
         Some("kubernetes.io/tls") => {

@@ -80,17 +80,28 @@ pub(crate) fn default_pod_resources(spec: &mut PodSpec) {
     }
     if !limits.is_empty() {
         let may_overcommit = |name: &str| is_pod_level_resource(name) && !is_huge_page(name);
-        for (name, sum) in sums.requests.iter().filter(|(name, _)| may_overcommit(name)) {
+        for (name, sum) in sums
+            .requests
+            .iter()
+            .filter(|(name, _)| may_overcommit(name))
+        {
             requests
                 .entry(name.clone())
                 .or_insert_with(|| WireQuantity(sum.to_string()));
         }
-        for (name, limit) in limits.iter().filter(|(name, _)| is_pod_level_resource(name)) {
-            requests.entry(name.clone()).or_insert_with(|| limit.clone());
+        for (name, limit) in limits
+            .iter()
+            .filter(|(name, _)| is_pod_level_resource(name))
+        {
+            requests
+                .entry(name.clone())
+                .or_insert_with(|| limit.clone());
         }
     }
     if let Some(resources) = &mut spec.resources {
-        resources.limits = Some(limits).filter(|l| !l.is_empty()).or(resources.limits.take());
+        resources.limits = Some(limits)
+            .filter(|l| !l.is_empty())
+            .or(resources.limits.take());
         resources.requests = Some(requests)
             .filter(|r| !r.is_empty())
             .or(resources.requests.take());

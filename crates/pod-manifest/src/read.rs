@@ -33,8 +33,7 @@ pub enum Object {
 ///
 /// Unknown fields, repeated keys and values of a wrong type are errors; all of them come at once, by line.
 pub fn read_documents(source_name: &str, text: &str) -> Result<Vec<Document>, Problems> {
-    let nodes =
-        source::parse(text).map_err(|problem| Problems::new(source_name, vec![problem]))?;
+    let nodes = source::parse(text).map_err(|problem| Problems::new(source_name, vec![problem]))?;
     let mut documents = Vec::new();
     let mut problems = Vec::new();
     for node in &nodes {
@@ -176,7 +175,12 @@ fn read_list(
         },
     };
     for item in items {
-        if item.get("kind").and_then(Node::text).and_then(element_kind).is_some() {
+        if item
+            .get("kind")
+            .and_then(Node::text)
+            .and_then(element_kind)
+            .is_some()
+        {
             problems.push(Problem::new(item.line, "a list inside a list is not taken"));
         } else {
             read_object(item, element, documents, problems);
@@ -235,8 +239,14 @@ fn refusal(node: &Node, kind: &str) -> Problem {
 
 /// Annotations of Kubernetes 1.3 to 1.7 that Kubernetes drops without a word since 1.8: old key, field of today.
 const LEGACY: &[(&str, &str)] = &[
-    ("pod.alpha.kubernetes.io/init-containers", "spec.initContainers"),
-    ("pod.beta.kubernetes.io/init-containers", "spec.initContainers"),
+    (
+        "pod.alpha.kubernetes.io/init-containers",
+        "spec.initContainers",
+    ),
+    (
+        "pod.beta.kubernetes.io/init-containers",
+        "spec.initContainers",
+    ),
     (
         "pod.alpha.kubernetes.io/init-container-statuses",
         "status.initContainerStatuses",

@@ -86,7 +86,10 @@ mod tests {
             ("env_from", " (did you mean \"envFrom\"?)"),
             ("environment", " (did you mean \"env\"?)"),
             ("arg", " (did you mean \"args\"?)"),
-            ("volumes", " (volumes belongs under spec: check the indentation)"),
+            (
+                "volumes",
+                " (volumes belongs under spec: check the indentation)",
+            ),
             ("zzz", ""),
             ("", ""),
         ] {

@@ -34,7 +34,10 @@ pub const KINDS: &[(&str, Check)] = &[("validation", validation)];
 
 fn validation(given: &Value, expect: &Value) -> Result<(), String> {
     let function = given["function"].as_str().unwrap_or_default();
-    let input = Input(&given["input"]);
+    let input = Input {
+        arguments: &given["input"],
+        gates: &given["gates"],
+    };
     let found = input.run(function)?;
     let expected = expect.as_array().ok_or("expect is no list")?;
     let mut open: Vec<&FieldError> = found.iter().collect();
@@ -67,11 +70,14 @@ fn agrees(found: &FieldError, wanted: &Value) -> bool {
 }
 
 /// Arguments of a function, by name.
-struct Input<'a>(&'a Value);
+struct Input<'a> {
+    arguments: &'a Value,
+    gates: &'a Value,
+}
 
 impl Input<'_> {
     fn get<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, String> {
-        match self.0.get(name) {
+        match self.arguments.get(name) {
             None | Some(Value::Null) => Ok(T::default()),
             Some(value) => {
                 serde_json::from_value(value.clone()).map_err(|e| format!("input {name}: {e}"))
@@ -80,10 +86,11 @@ impl Input<'_> {
     }
 
     fn options(&self) -> Result<Options, String> {
-        let mut options = match self.0.get("options") {
+        let mut options = match self.arguments.get("options") {
             None | Some(Value::Null) => Options::none(),
             Some(value) => serde_json::from_value(value.clone()).map_err(|e| e.to_string())?,
         };
+        options.strict_addresses = self.gates["StrictIPCIDRValidation"] != false;
         options.allow_privileged = self.get("allowPrivileged")?;
         Ok(options)
     }
@@ -122,7 +129,10 @@ impl Input<'_> {
                 let volumes: Vec<wire::Volume> = self.get("volumes")?;
                 let volumes = volumes.iter().map(|v| (v.name.as_str(), v)).collect();
                 let devices: BTreeMap<String, String> = self.get("volumeDevices")?;
-                let devices = devices.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+                let devices = devices
+                    .iter()
+                    .map(|(k, v)| (k.as_str(), v.as_str()))
+                    .collect();
                 let container: Option<wire::Container> = self.get("container")?;
                 validate_mounts(&mounts, &devices, &volumes, container.as_ref(), &path, e);
             }
@@ -210,11 +220,12 @@ impl Input<'_> {
                 validate_pod_resources(&self.get("podSpec")?, &claims, &path, &options, e);
             }
             "validateSysctls" => {
-                let context: wire::PodSecurityContext = self.get("podSecurityContext")?;
-                let shared: wire::PodSpec = self.get("podSecurityContext")?;
+                // Internally, the pod's host namespaces are part of its security context.
+                let spec: wire::PodSpec = self.get("podSecurityContext")?;
+                let context = spec.security_context.unwrap_or_default();
                 let sysctls = context.sysctls.unwrap_or_default();
-                let network = shared.host_network == Some(true);
-                let ipc = shared.host_ipc == Some(true);
+                let network = spec.host_network == Some(true);
+                let ipc = spec.host_ipc == Some(true);
                 validate_sysctls(&sysctls, network, ipc, &path, &options, e);
             }
             other => return Err(format!("function {other} is not built yet")),
@@ -227,7 +238,7 @@ impl Input<'_> {
     }
 
     fn os(&self) -> Result<Option<wire::PodOS>, String> {
-        match self.0.get("os") {
+        match self.arguments.get("os") {
             Some(Value::String(name)) => Ok(Some(wire::PodOS { name: name.clone() })),
             _ => self.get("os"),
         }
@@ -262,9 +273,7 @@ impl Input<'_> {
             }
             _ => {
                 let ephemeral: Vec<wire::EphemeralContainer> = self.get("ephemeralContainers")?;
-                validate_ephemeral_containers(
-                    &ephemeral, &regular, &init, &around, path, errors,
-                );
+                validate_ephemeral_containers(&ephemeral, &regular, &init, &around, path, errors);
             }
         }
         Ok(())

@@ -178,12 +178,8 @@ fn merge_problem(line: usize) -> Problem {
 
 /// The name of a tag of the core schema (`!!str`); others are refused.
 fn core_tag(tag: &Tag, line: usize) -> Result<&str, Problem> {
-    tag.core_suffix().ok_or_else(|| {
-        Problem::new(
-            line,
-            format!("the tag {} is not supported", tag.original()),
-        )
-    })
+    tag.core_suffix()
+        .ok_or_else(|| Problem::new(line, format!("the tag {} is not supported", tag.original())))
 }
 
 fn check_collection_tag(tag: Option<&Tag>, wanted: &str, line: usize) -> Result<(), Problem> {

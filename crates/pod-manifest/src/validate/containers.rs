@@ -155,7 +155,10 @@ pub fn validate_ephemeral_containers(
             ),
             ("resizePolicy", ephemeral.resize_policy.is_some()),
             ("restartPolicy", ephemeral.restart_policy.is_some()),
-            ("restartPolicyRules", ephemeral.restart_policy_rules.is_some()),
+            (
+                "restartPolicyRules",
+                ephemeral.restart_policy_rules.is_some(),
+            ),
             ("livenessProbe", ephemeral.liveness_probe.is_some()),
             ("readinessProbe", ephemeral.readiness_probe.is_some()),
             ("startupProbe", ephemeral.startup_probe.is_some()),
@@ -244,7 +247,12 @@ fn validate_common(
         .collect();
     validate_ports(list(&container.ports), &path.child("ports"), errors);
     validate_env(list(&container.env), &path.child("env"), options, errors);
-    validate_env_from(list(&container.env_from), &path.child("envFrom"), options, errors);
+    validate_env_from(
+        list(&container.env_from),
+        &path.child("envFrom"),
+        options,
+        errors,
+    );
     validate_mounts(
         mounts,
         &attached,
@@ -253,7 +261,13 @@ fn validate_common(
         &path.child("volumeMounts"),
         errors,
     );
-    validate_devices(devices, &mounted, &around.volumes, &path.child("volumeDevices"), errors);
+    validate_devices(
+        devices,
+        &mounted,
+        &around.volumes,
+        &path.child("volumeDevices"),
+        errors,
+    );
     let pull = path.child("imagePullPolicy");
     validate_pull_policy(text(&container.image_pull_policy), &pull, errors);
     if let Some(resources) = &container.resources {
@@ -291,8 +305,16 @@ fn validate_running_parts(
         validate_lifecycle(lifecycle, around.grace, around.os, &path, options, errors);
     }
     let probes = [
-        (ProbeKind::Liveness, "livenessProbe", &container.liveness_probe),
-        (ProbeKind::Readiness, "readinessProbe", &container.readiness_probe),
+        (
+            ProbeKind::Liveness,
+            "livenessProbe",
+            &container.liveness_probe,
+        ),
+        (
+            ProbeKind::Readiness,
+            "readinessProbe",
+            &container.readiness_probe,
+        ),
         (ProbeKind::Startup, "startupProbe", &container.startup_probe),
     ];
     for (kind, name, probe) in probes {

@@ -52,12 +52,7 @@ const ENV_FIELDS: &[&str] = &[
 ];
 
 /// `env[].valueFrom`.
-pub fn validate_value_from(
-    variable: &EnvVar,
-    path: &Path,
-    options: &Options,
-    errors: &mut Errors,
-) {
+pub fn validate_value_from(variable: &EnvVar, path: &Path, options: &Options, errors: &mut Errors) {
     let Some(source) = &variable.value_from else {
         return;
     };
@@ -116,7 +111,11 @@ pub(super) fn validate_field_ref(
         return errors.invalid(&path.child("fieldPath"), field.field_path.as_str(), &detail);
     }
     // Old spelling of the node's name.
-    let base = if base == "spec.host" { "spec.nodeName" } else { base };
+    let base = if base == "spec.host" {
+        "spec.nodeName"
+    } else {
+        base
+    };
     match (subscript, base) {
         (Some(key), "metadata.annotations") => {
             let key = key.to_lowercase();
@@ -150,7 +149,12 @@ fn split_subscript(field: &str) -> (&str, Option<&str>) {
 }
 
 /// Why the downward API has no such field, if it has not.
-fn unknown_label(version: &str, field: &str, base: &str, subscript: Option<&str>) -> Option<String> {
+fn unknown_label(
+    version: &str,
+    field: &str,
+    base: &str,
+    subscript: Option<&str>,
+) -> Option<String> {
     const KNOWN: &[&str] = &[
         "metadata.annotations",
         "metadata.labels",
@@ -204,8 +208,7 @@ pub(super) fn validate_resource_ref(
         errors.required(&path.child("containerName"), "");
     } else if field.resource.is_empty() {
         errors.required(&path.child("resource"), "");
-    } else if !RESOURCE_FIELDS.contains(&field.resource.as_str())
-        && !is_huge_pages(&field.resource)
+    } else if !RESOURCE_FIELDS.contains(&field.resource.as_str()) && !is_huge_pages(&field.resource)
     {
         errors.not_supported(&path.child("resource"), &field.resource, RESOURCE_FIELDS);
     }
@@ -276,7 +279,11 @@ fn validate_file_key_ref(file: &FileKeySelector, path: &Path, errors: &mut Error
         errors.required(&path.child("volumeName"), "");
     } else {
         for message in is_dns1123_label(&file.volume_name) {
-            errors.invalid(&path.child("volumeName"), file.volume_name.as_str(), &message);
+            errors.invalid(
+                &path.child("volumeName"),
+                file.volume_name.as_str(),
+                &message,
+            );
         }
     }
     if file.path.is_empty() {
@@ -301,7 +308,10 @@ pub fn validate_env_from(
                 errors.invalid(&item.child("prefix"), prefix, &message);
             }
         }
-        let config_map = source.config_map_ref.as_ref().map(|r| ("configMapRef", &r.name));
+        let config_map = source
+            .config_map_ref
+            .as_ref()
+            .map(|r| ("configMapRef", &r.name));
         let secret = source.secret_ref.as_ref().map(|r| ("secretRef", &r.name));
         for (field, name) in config_map.into_iter().chain(secret) {
             let path = item.child(field).child("name");
@@ -315,7 +325,11 @@ pub fn validate_env_from(
         }
         match (config_map, secret) {
             (None, None) => {
-                errors.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`");
+                errors.invalid(
+                    path,
+                    "",
+                    "must specify one of: `configMapRef` or `secretRef`",
+                );
             }
             (Some(_), Some(_)) => errors.invalid(
                 path,

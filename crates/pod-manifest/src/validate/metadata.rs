@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use std::collections::BTreeMap;
 
 /// All annotations together may have this many bytes: 256 KiB.
-const MAX_ANNOTATIONS: usize = 256 << 10;
+pub(super) const MAX_ANNOTATIONS: usize = 256 << 10;
 
 /// `metadata` of an object that lives in a namespace and whose names have this form.
 pub(crate) fn validate_object_meta(
@@ -61,11 +61,7 @@ pub(crate) fn validate_object_meta(
 }
 
 /// Labels, or a selector made of labels. Errors stand at the map, without the key.
-pub(super) fn validate_labels(
-    labels: &BTreeMap<String, String>,
-    path: &Path,
-    errors: &mut Errors,
-) {
+pub(super) fn validate_labels(labels: &BTreeMap<String, String>, path: &Path, errors: &mut Errors) {
     for (key, value) in labels {
         for message in is_qualified_name(key) {
             errors.invalid(path, key.as_str(), &message);
@@ -76,21 +72,23 @@ pub(super) fn validate_labels(
     }
 }
 
-fn validate_annotations(
-    annotations: &BTreeMap<String, String>,
-    path: &Path,
-    errors: &mut Errors,
-) {
-    let mut total = 0_usize;
-    for (key, value) in annotations {
+fn validate_annotations(annotations: &BTreeMap<String, String>, path: &Path, errors: &mut Errors) {
+    for key in annotations.keys() {
         for message in is_qualified_name(&key.to_lowercase()) {
             errors.invalid(path, key.as_str(), &message);
         }
-        total = total.saturating_add(key.len()).saturating_add(value.len());
     }
-    if total > MAX_ANNOTATIONS {
+    if annotations_size(annotations) > MAX_ANNOTATIONS {
         errors.too_long(path, MAX_ANNOTATIONS);
     }
+}
+
+/// Bytes of all keys and values.
+pub(super) fn annotations_size(annotations: &BTreeMap<String, String>) -> usize {
+    annotations
+        .iter()
+        .map(|(key, value)| key.len().saturating_add(value.len()))
+        .fold(0, usize::saturating_add)
 }
 
 /// Errors stand at the list, without the index.

@@ -111,7 +111,11 @@ fn validate_recursive_read_only(mount: &VolumeMount, path: &Path, errors: &mut E
             if mount.read_only != Some(true) {
                 errors.forbidden(path, "may only be specified when readOnly is true");
             }
-            if mount.mount_propagation.as_deref().is_some_and(|p| p != "None") {
+            if mount
+                .mount_propagation
+                .as_deref()
+                .is_some_and(|p| p != "None")
+            {
                 errors.forbidden(
                     path,
                     "may only be specified when mountPropagation is None or not specified",

@@ -311,7 +311,14 @@ mod tests {
         for good in ["a", "A.b_c-d", "example.com/a", "1"] {
             assert!(is_qualified_name(good).is_empty(), "{good:?}");
         }
-        for (bad, count) in [("", 2), ("/a", 1), ("a/", 2), ("A/b", 1), ("a/b/c", 1), ("-", 1)] {
+        for (bad, count) in [
+            ("", 2),
+            ("/a", 1),
+            ("a/", 2),
+            ("A/b", 1),
+            ("a/b/c", 1),
+            ("-", 1),
+        ] {
             assert_eq!(is_qualified_name(bad).len(), count, "{bad:?}");
         }
     }

@@ -49,7 +49,7 @@ pub fn validate_dns_config(
         errors.invalid(&servers_path, BadValue::json(&servers), &detail);
     }
     for (i, server) in servers.iter().enumerate() {
-        validate_address(server, &servers_path.index(i), errors);
+        validate_address(server, &servers_path.index(i), options, errors);
     }
     let searches_path = path.child("searches");
     let searches = list(&config.searches);
@@ -86,10 +86,15 @@ pub fn validate_dns_config(
 }
 
 /// `hostAliases`.
-pub(super) fn validate_host_aliases(aliases: &[HostAlias], path: &Path, errors: &mut Errors) {
+pub(super) fn validate_host_aliases(
+    aliases: &[HostAlias],
+    path: &Path,
+    options: &Options,
+    errors: &mut Errors,
+) {
     for (i, alias) in aliases.iter().enumerate() {
         let path = path.index(i);
-        validate_address(&alias.ip, &path.child("ip"), errors);
+        validate_address(&alias.ip, &path.child("ip"), options, errors);
         for (j, name) in list(&alias.hostnames).iter().enumerate() {
             for message in is_dns1123_subdomain(name) {
                 errors.invalid(&path.child("hostnames").index(j), name.as_str(), &message);
@@ -99,16 +104,17 @@ pub(super) fn validate_host_aliases(aliases: &[HostAlias], path: &Path, errors: 
 }
 
 /// An IPv4 or IPv6 address, without leading zeros and not of one kind inside the other.
-pub(super) fn validate_address(address: &str, path: &Path, errors: &mut Errors) {
+pub(super) fn validate_address(address: &str, path: &Path, options: &Options, errors: &mut Errors) {
+    let strict = options.strict_addresses;
     match address.parse::<IpAddr>() {
-        Ok(IpAddr::V6(v6)) if v6.to_ipv4_mapped().is_some() => errors.invalid(
-            path,
-            address,
-            "must not be an IPv4-mapped IPv6 address",
-        ),
+        Ok(IpAddr::V6(v6)) if strict && v6.to_ipv4_mapped().is_some() => {
+            errors.invalid(path, address, "must not be an IPv4-mapped IPv6 address")
+        }
         Ok(_) => {}
         Err(_) if without_leading_zeros(address).parse::<IpAddr>().is_ok() => {
-            errors.invalid(path, address, "must not have leading 0s");
+            if strict {
+                errors.invalid(path, address, "must not have leading 0s");
+            }
         }
         Err(_) => errors.invalid(
             path,

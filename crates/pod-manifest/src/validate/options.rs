@@ -4,8 +4,15 @@ use serde::Deserialize;
 
 /// Options of validation. [`Options::default`] is an API server 1.36 with its default gates, for a pod that is created.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase", default = "Options::none", deny_unknown_fields)]
-#[expect(missing_docs, reason = "names and meanings are those of PodValidationOptions")]
+#[serde(
+    rename_all = "camelCase",
+    default = "Options::none",
+    deny_unknown_fields
+)]
+#[expect(
+    missing_docs,
+    reason = "names and meanings are those of PodValidationOptions"
+)]
 pub struct Options {
     pub allow_invalid_pod_deletion_cost: bool,
     pub allow_invalid_label_value_in_selector: bool,
@@ -36,12 +43,14 @@ pub struct Options {
     pub allow_user_namespaces_host_network_support: bool,
     pub allow_restart_all_containers: bool,
     pub allow_image_volume_with_digest: bool,
+    /// Refuse addresses with leading zeros, and IPv4 addresses written as IPv6 ones (gate StrictIPCIDRValidation).
+    pub strict_addresses: bool,
     /// Whether containers may be privileged (a setting of the cluster, `--allow-privileged`).
     pub allow_privileged: bool,
 }
 
 impl Options {
-    /// Every option off.
+    /// Every option off, the gates of 1.36 that concern all validation as they are by default.
     pub const fn none() -> Self {
         Self {
             allow_invalid_pod_deletion_cost: false,
@@ -71,6 +80,7 @@ impl Options {
             allow_user_namespaces_host_network_support: false,
             allow_restart_all_containers: false,
             allow_image_volume_with_digest: false,
+            strict_addresses: true,
             allow_privileged: false,
         }
     }

@@ -94,7 +94,10 @@ pub(super) fn other_sources(volume: &Volume) -> Vec<Source<'_>> {
     }
     if let Some(s) = &volume.azure_file {
         all.push(Source::new(19, "azureFile", |p, e| {
-            let fields = [("secretName", &*s.secret_name), ("shareName", &s.share_name)];
+            let fields = [
+                ("secretName", &*s.secret_name),
+                ("shareName", &s.share_name),
+            ];
             needed(&fields, p, e);
         }));
     }
@@ -153,7 +156,11 @@ fn partition(number: Option<i32>, path: &Path, errors: &mut Errors) {
 }
 
 fn nfs(source: &NFSVolumeSource, path: &Path, errors: &mut Errors) {
-    needed(&[("server", &source.server), ("path", &source.path)], path, errors);
+    needed(
+        &[("server", &source.server), ("path", &source.path)],
+        path,
+        errors,
+    );
     if !source.path.starts_with('/') {
         errors.invalid(
             &path.child("path"),
@@ -165,7 +172,10 @@ fn nfs(source: &NFSVolumeSource, path: &Path, errors: &mut Errors) {
 
 fn iscsi(source: &ISCSIVolumeSource, path: &Path, errors: &mut Errors) {
     needed(
-        &[("targetPortal", &source.target_portal), ("iqn", &source.iqn)],
+        &[
+            ("targetPortal", &source.target_portal),
+            ("iqn", &source.iqn),
+        ],
         path,
         errors,
     );
@@ -218,7 +228,9 @@ fn is_iqn(name: &str) -> bool {
     let domain = parts.next().unwrap_or_default();
     dated
         && !domain.is_empty()
-        && domain.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
+        && domain
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
         && !back.is_empty()
         && !back.contains(|c: char| ",;*&$|".contains(c) || c.is_ascii_whitespace())
 }
@@ -270,7 +282,11 @@ fn quobyte(source: &QuobyteVolumeSource, path: &Path, errors: &mut Errors) {
             "must be a UUID and may not exceed a length of 64 characters",
         );
     } else {
-        for _ in source.registry.split(',').filter(|pair| !is_host_port(pair)) {
+        for _ in source
+            .registry
+            .split(',')
+            .filter(|pair| !is_host_port(pair))
+        {
             errors.invalid(&registry, source.registry.as_str(), PAIRS);
         }
     }
@@ -280,9 +296,9 @@ fn quobyte(source: &QuobyteVolumeSource, path: &Path, errors: &mut Errors) {
 /// `host:port` or `[address]:port`, as Go splits it.
 fn is_host_port(pair: &str) -> bool {
     match pair.strip_prefix('[') {
-        Some(rest) => rest
-            .split_once("]:")
-            .is_some_and(|(host, port)| !host.contains(['[', ']']) && !port.contains([':', '[', ']'])),
+        Some(rest) => rest.split_once("]:").is_some_and(|(host, port)| {
+            !host.contains(['[', ']']) && !port.contains([':', '[', ']'])
+        }),
         None => pair.matches(':').count() == 1 && !pair.contains(['[', ']']),
     }
 }
@@ -333,8 +349,16 @@ fn azure_disk(source: &AzureDiskVolumeSource, path: &Path, errors: &mut Errors) 
     const CACHING: &[&str] = &["None", "ReadOnly", "ReadWrite"];
     const KINDS: &[&str] = &["Dedicated", "Managed", "Shared"];
     let uri = source.disk_uri.as_str();
-    needed(&[("diskName", &source.disk_name), ("diskURI", uri)], path, errors);
-    if let Some(mode) = source.caching_mode.as_deref().filter(|m| !CACHING.contains(m)) {
+    needed(
+        &[("diskName", &source.disk_name), ("diskURI", uri)],
+        path,
+        errors,
+    );
+    if let Some(mode) = source
+        .caching_mode
+        .as_deref()
+        .filter(|m| !CACHING.contains(m))
+    {
         errors.not_supported(&path.child("cachingMode"), mode, CACHING);
     }
     let Some(kind) = source.kind.as_deref() else {
@@ -370,7 +394,11 @@ fn storageos(source: &StorageOSVolumeSource, path: &Path, errors: &mut Errors) {
             }
         }
     }
-    if source.secret_ref.as_ref().is_some_and(|r| r.name.is_empty()) {
+    if source
+        .secret_ref
+        .as_ref()
+        .is_some_and(|r| r.name.is_empty())
+    {
         errors.required(&path.child("secretRef").child("name"), "");
     }
 }

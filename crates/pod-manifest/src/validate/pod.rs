@@ -4,7 +4,7 @@ use super::containers::{
     Surroundings, validate_containers, validate_ephemeral_containers, validate_image_padding,
     validate_init_containers,
 };
-use super::error::{Errors, FieldError};
+use super::error::{BadValue, Errors, FieldError};
 use super::metadata::{validate_labels, validate_object_meta};
 use super::names::{in_range, is_dns1123_label, is_dns1123_subdomain, is_qualified_name};
 use super::network::{validate_dns_config, validate_dns_policy, validate_host_aliases};
@@ -33,7 +33,10 @@ pub fn validate_pod(pod: &Pod, options: &Options) -> Vec<FieldError> {
     validate_metadata_and_spec(&pod.metadata, spec, options, &mut errors);
     let path = Path::new("spec");
     if !list(&spec.ephemeral_containers).is_empty() {
-        errors.forbidden(&path.child("ephemeralContainers"), "cannot be set on create");
+        errors.forbidden(
+            &path.child("ephemeralContainers"),
+            "cannot be set on create",
+        );
     }
     if !text(&spec.node_name).is_empty() && !list(&spec.scheduling_gates).is_empty() {
         errors.forbidden(
@@ -111,7 +114,13 @@ pub fn validate_spec(
     };
     let init = list(&spec.init_containers);
     validate_containers(&spec.containers, &around, &at("containers"), errors);
-    validate_init_containers(init, &spec.containers, &around, &at("initContainers"), errors);
+    validate_init_containers(
+        init,
+        &spec.containers,
+        &around,
+        &at("initContainers"),
+        errors,
+    );
     validate_ephemeral_containers(
         list(&spec.ephemeral_containers),
         &spec.containers,
@@ -145,7 +154,8 @@ pub fn validate_spec(
     validate_names(spec, path, errors);
     let tolerations = list(&spec.tolerations);
     validate_tolerations(tolerations, &at("tolerations"), options, errors);
-    validate_host_aliases(list(&spec.host_aliases), &at("hostAliases"), errors);
+    let aliases = list(&spec.host_aliases);
+    validate_host_aliases(aliases, &at("hostAliases"), options, errors);
     let more_names = [
         ("priorityClassName", text(&spec.priority_class_name)),
         ("runtimeClassName", text(&spec.runtime_class_name)),
@@ -176,7 +186,7 @@ pub fn validate_spec(
         match group.pod_group_name.as_deref() {
             None => errors.invalid(
                 &path,
-                super::error::BadValue::Json(serde_json::Value::Null),
+                BadValue::Json(serde_json::Value::Null),
                 "must specify one of: `podGroupName`",
             ),
             Some(name) => {

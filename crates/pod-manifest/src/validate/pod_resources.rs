@@ -43,7 +43,11 @@ pub fn validate_consistency(spec: &PodSpec, path: &Path, errors: &mut Errors) {
     };
     let sums = container_sums(spec);
     for (name, needed) in &sums.requests {
-        let Some(request) = resources.requests.as_ref().and_then(|r| r.get(name)).map(amount)
+        let Some(request) = resources
+            .requests
+            .as_ref()
+            .and_then(|r| r.get(name))
+            .map(amount)
         else {
             continue;
         };
@@ -51,7 +55,9 @@ pub fn validate_consistency(spec: &PodSpec, path: &Path, errors: &mut Errors) {
             errors.invalid(
                 &path.child("requests").key(name),
                 request.to_string().as_str(),
-                &format!("must be greater than or equal to aggregate container requests of {needed}"),
+                &format!(
+                    "must be greater than or equal to aggregate container requests of {needed}"
+                ),
             );
         }
     }
@@ -95,7 +101,10 @@ pub(super) fn validate_resource_claims<'a>(
     let mut names = BTreeSet::new();
     for (i, claim) in claims.iter().enumerate() {
         if is_mirror {
-            errors.forbidden(&Path::default(), "static pods do not support resource claims");
+            errors.forbidden(
+                &Path::default(),
+                "static pods do not support resource claims",
+            );
             continue;
         }
         let path = path.index(i);
@@ -124,7 +133,10 @@ pub(super) fn validate_resource_claims<'a>(
         }
         let references = [
             ("resourceClaimName", &claim.resource_claim_name),
-            ("resourceClaimTemplateName", &claim.resource_claim_template_name),
+            (
+                "resourceClaimTemplateName",
+                &claim.resource_claim_template_name,
+            ),
         ];
         for (field, name) in references {
             for message in name.iter().flat_map(|name| is_dns1123_subdomain(name)) {

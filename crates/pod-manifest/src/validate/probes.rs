@@ -13,7 +13,10 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 /// What a probe or a hook does; exactly one is set.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[expect(missing_docs, reason = "names and meanings are those of v1.LifecycleHandler and v1.ProbeHandler")]
+#[expect(
+    missing_docs,
+    reason = "names and meanings are those of v1.LifecycleHandler and v1.ProbeHandler"
+)]
 pub struct Handler<'a> {
     pub exec: Option<&'a ExecAction>,
     pub http_get: Option<&'a HTTPGetAction>,
@@ -104,7 +107,11 @@ pub fn validate_probe(
         ("failureThreshold", probe.failure_threshold),
     ] {
         if let Some(value) = value.filter(|v| *v < 0) {
-            errors.invalid(&path.child(name), value, "must be greater than or equal to 0");
+            errors.invalid(
+                &path.child(name),
+                value,
+                "must be greater than or equal to 0",
+            );
         }
     }
     if let Some(seconds) = probe.termination_grace_period_seconds.filter(|s| *s <= 0) {

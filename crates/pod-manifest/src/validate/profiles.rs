@@ -59,7 +59,10 @@ pub(super) fn validate_profile_annotations(
         let Some(name) = key.strip_prefix(APP_ARMOR) else {
             continue;
         };
-        if !every_container(spec, path).iter().any(|(c, _)| c.name == name) {
+        if !every_container(spec, path)
+            .iter()
+            .any(|(c, _)| c.name == name)
+        {
             errors.invalid(&path.key(key), name, "container not found");
         }
         if !is_app_armor_annotation(profile) {
@@ -91,7 +94,9 @@ pub(super) fn validate_profiles_agree(
         seccomp_agrees(value, profile, &path, errors);
     }
     for (container, path) in every_container(spec, path) {
-        let profile = container.security_context.and_then(|c| c.seccomp_profile.as_ref());
+        let profile = container
+            .security_context
+            .and_then(|c| c.seccomp_profile.as_ref());
         if let Some(profile) = profile
             && let Some(value) = annotation(&format!("{SECCOMP_CONTAINER}{}", container.name))
         {

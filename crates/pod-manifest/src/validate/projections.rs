@@ -2,7 +2,8 @@
 
 use super::error::{BadValue, Errors};
 use super::files::{validate_downward_file, validate_item};
-use super::names::is_dns1123_subdomain;
+use super::metadata::{MAX_ANNOTATIONS, annotations_size};
+use super::names::{is_dns1123_subdomain, is_qualified_name};
 use super::options::Options;
 use super::paths::{file_mode, non_reserved};
 use super::selectors::validate_selector;
@@ -12,7 +13,7 @@ use k8s_openapi::api::core::v1::{
     ClusterTrustBundleProjection, KeyToPath, PodCertificateProjection, ProjectedVolumeSource,
     ServiceAccountTokenProjection,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const COLLISION: &str = "conflicting duplicate paths";
 
@@ -125,11 +126,7 @@ fn validate_token(
     }
 }
 
-fn validate_trust_bundle(
-    bundle: &ClusterTrustBundleProjection,
-    path: &Path,
-    errors: &mut Errors,
-) {
+fn validate_trust_bundle(bundle: &ClusterTrustBundleProjection, path: &Path, errors: &mut Errors) {
     match (&bundle.name, &bundle.signer_name) {
         (Some(_), Some(_)) => errors.invalid(
             path,
@@ -186,18 +183,54 @@ fn validate_signer(signer: &str, path: &Path, errors: &mut Errors) {
         return errors.required(path, "");
     }
     let Some((domain, name)) = signer.split_once('/').filter(|(_, n)| !n.contains('/')) else {
-        return errors.invalid(path, signer, "must be a fully qualified domain and path of the form 'example.com/signer-name'");
+        return errors.invalid(
+            path,
+            signer,
+            "must be a fully qualified domain and path of the form 'example.com/signer-name'",
+        );
     };
     for (what, part) in [("domain", domain), ("path", name)] {
         for message in is_dns1123_subdomain(part) {
-            errors.invalid(path, part, &format!("validating label {part:?} of {what}: {message}"));
+            errors.invalid(
+                path,
+                part,
+                &format!("validating label {part:?} of {what}: {message}"),
+            );
         }
     }
     if !domain.contains('.') {
-        errors.invalid(path, domain, "should be a domain with at least two segments separated by dots");
+        errors.invalid(
+            path,
+            domain,
+            "should be a domain with at least two segments separated by dots",
+        );
     }
     if signer.len() > MAX_LENGTH {
         errors.too_long(path, MAX_LENGTH);
+    }
+}
+
+/// Keys with a domain before them; errors stand at the map.
+fn validate_user_annotations(
+    annotations: &BTreeMap<String, String>,
+    path: &Path,
+    errors: &mut Errors,
+) {
+    for key in annotations.keys().map(|key| key.to_lowercase()) {
+        let wrong = is_qualified_name(&key);
+        if key.is_empty() {
+            errors.required(path, "");
+        } else if wrong.is_empty() && !key.contains('/') {
+            let detail = "must be a domain-prefixed key (such as \"acme.io/foo\")";
+            errors.invalid(path, key.as_str(), detail);
+        } else {
+            for message in wrong {
+                errors.invalid(path, key.as_str(), &message);
+            }
+        }
+    }
+    if annotations_size(annotations) > MAX_ANNOTATIONS {
+        errors.too_long(path, MAX_ANNOTATIONS);
     }
 }
 
@@ -209,21 +242,37 @@ fn validate_certificate<'a>(
     errors: &mut Errors,
 ) {
     const KEY_TYPES: &[&str] = &[
-        "RSA3072", "RSA4096", "ECDSAP256", "ECDSAP384", "ECDSAP521", "ED25519",
+        "RSA3072",
+        "RSA4096",
+        "ECDSAP256",
+        "ECDSAP384",
+        "ECDSAP521",
+        "ED25519",
     ];
     /// 91 days, in seconds; the signers of Kubernetes itself: one day.
     const MAX_SECONDS: i32 = 91 * 86_400;
     const KUBERNETES_MAX_SECONDS: i32 = 86_400;
     validate_signer(&certificate.signer_name, &path.child("signerName"), errors);
+    if let Some(annotations) = &certificate.user_annotations {
+        validate_user_annotations(annotations, &path.child("userAnnotations"), errors);
+    }
     if !KEY_TYPES.contains(&certificate.key_type.as_str()) {
         errors.not_supported(&path.child("keyType"), &certificate.key_type, KEY_TYPES);
     }
     if let Some(seconds) = certificate.max_expiration_seconds {
         let at = path.child("maxExpirationSeconds");
         if seconds < 3600 {
-            errors.invalid(&at, seconds, "if provided, maxExpirationSeconds must be >= 3600");
+            errors.invalid(
+                &at,
+                seconds,
+                "if provided, maxExpirationSeconds must be >= 3600",
+            );
         }
-        let domain = certificate.signer_name.split('/').next().unwrap_or_default();
+        let domain = certificate
+            .signer_name
+            .split('/')
+            .next()
+            .unwrap_or_default();
         let max = if domain == "kubernetes.io" || domain.ends_with(".kubernetes.io") {
             KUBERNETES_MAX_SECONDS
         } else {
@@ -235,9 +284,15 @@ fn validate_certificate<'a>(
         }
     }
     let files = [
-        ("credentialBundlePath", text(&certificate.credential_bundle_path)),
+        (
+            "credentialBundlePath",
+            text(&certificate.credential_bundle_path),
+        ),
         ("keyPath", text(&certificate.key_path)),
-        ("certificateChainPath", text(&certificate.certificate_chain_path)),
+        (
+            "certificateChainPath",
+            text(&certificate.certificate_chain_path),
+        ),
     ];
     for (field, file) in files.iter().filter(|(_, file)| !file.is_empty()) {
         non_reserved(file, &path.child(field), errors);

@@ -85,7 +85,11 @@ fn validate_name(name: &str, level: Level, path: &Path, errors: &mut Errors) {
         || name.starts_with("requests.hugepages-");
     if general && simple && !standard {
         general = false;
-        errors.invalid(path, name, "must be a standard resource type or fully qualified");
+        errors.invalid(
+            path,
+            name,
+            "must be a standard resource type or fully qualified",
+        );
     }
     match level {
         Level::Pod => {
@@ -190,7 +194,12 @@ pub fn validate_resources(
     if !has_compute && names.any(|n| is_huge_page(n)) {
         errors.forbidden(path, "HugePages require cpu or memory");
     }
-    validate_claims(list(&resources.claims), claims, &path.child("claims"), errors);
+    validate_claims(
+        list(&resources.claims),
+        claims,
+        &path.child("claims"),
+        errors,
+    );
 }
 
 fn validate_claims(

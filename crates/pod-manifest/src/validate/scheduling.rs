@@ -1,9 +1,7 @@
 //! Where a pod may run: affinity, tolerations, spread. Without meaning on one node, but checked as an API server does.
 
 use super::error::{BadValue, Errors};
-use super::names::{
-    is_dns1123_label, is_dns1123_subdomain, is_label_value, is_qualified_name,
-};
+use super::names::{is_dns1123_label, is_dns1123_subdomain, is_label_value, is_qualified_name};
 use super::options::Options;
 use super::selectors::validate_selector;
 use super::text::{list, text};
@@ -179,12 +177,7 @@ fn validate_pod_terms(
     }
 }
 
-fn validate_pod_term(
-    term: &PodAffinityTerm,
-    path: &Path,
-    options: &Options,
-    errors: &mut Errors,
-) {
+fn validate_pod_term(term: &PodAffinityTerm, path: &Path, options: &Options, errors: &mut Errors) {
     let lenient = options.allow_invalid_label_value_in_selector;
     let selectors = [
         ("labelSelector", &term.label_selector),
@@ -227,7 +220,10 @@ fn validate_label_keys(
     path: &Path,
     errors: &mut Errors,
 ) {
-    let lists = [("matchLabelKeys", matching), ("mismatchLabelKeys", mismatching)];
+    let lists = [
+        ("matchLabelKeys", matching),
+        ("mismatchLabelKeys", mismatching),
+    ];
     for (field, keys) in lists {
         let path = path.child(field);
         if !keys.is_empty() && selector.is_none() {
@@ -337,7 +333,11 @@ fn validate_decimal(value: &str, path: &Path, errors: &mut Errors) {
     if value.is_empty() {
         errors.invalid(path, value, "must be non-empty");
     } else if !canonical {
-        errors.invalid(path, value, "must be a valid decimal integer in canonical form");
+        errors.invalid(
+            path,
+            value,
+            "must be a valid decimal integer in canonical form",
+        );
     }
     if parsed.is_err() {
         let all_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());

@@ -33,10 +33,18 @@ pub fn validate_security_context(
             errors.not_supported(&path, proc_mount, &["Default", "Unmasked"]);
         }
         if host_users && proc_mount == "Unmasked" {
-            errors.invalid(&path, proc_mount, "`hostUsers` must be false to use `Unmasked`");
+            errors.invalid(
+                &path,
+                proc_mount,
+                "`hostUsers` must be false to use `Unmasked`",
+            );
         }
     }
-    validate_seccomp(context.seccomp_profile.as_ref(), &path.child("seccompProfile"), errors);
+    validate_seccomp(
+        context.seccomp_profile.as_ref(),
+        &path.child("seccompProfile"),
+        errors,
+    );
     if context.allow_privilege_escalation == Some(false) {
         if privileged {
             errors.invalid(
@@ -54,7 +62,11 @@ pub fn validate_security_context(
             );
         }
     }
-    validate_app_armor(context.app_armor_profile.as_ref(), &path.child("appArmorProfile"), errors);
+    validate_app_armor(
+        context.app_armor_profile.as_ref(),
+        &path.child("appArmorProfile"),
+        errors,
+    );
 }
 
 fn validate_id(id: Option<i64>, path: &Path, errors: &mut Errors) {
@@ -166,8 +178,16 @@ pub(super) fn validate_pod_security(
         &path.child("fsGroupChangePolicy"),
         errors,
     );
-    validate_seccomp(context.seccomp_profile.as_ref(), &path.child("seccompProfile"), errors);
-    validate_app_armor(context.app_armor_profile.as_ref(), &path.child("appArmorProfile"), errors);
+    validate_seccomp(
+        context.seccomp_profile.as_ref(),
+        &path.child("seccompProfile"),
+        errors,
+    );
+    validate_app_armor(
+        context.app_armor_profile.as_ref(),
+        &path.child("appArmorProfile"),
+        errors,
+    );
     one_of(
         context.supplemental_groups_policy.as_deref(),
         &["Merge", "Strict"],
@@ -219,7 +239,11 @@ pub fn validate_sysctls(
         if !options.allow_namespaced_sysctls_for_host_net_and_host_ipc {
             match sysctl_namespace(name) {
                 Some("net") if host_network => {
-                    errors.invalid(&path, name, "may not be specified when 'hostNetwork' is true");
+                    errors.invalid(
+                        &path,
+                        name,
+                        "may not be specified when 'hostNetwork' is true",
+                    );
                 }
                 Some("ipc") if host_ipc => {
                     errors.invalid(&path, name, "may not be specified when 'hostIPC' is true");
@@ -233,7 +257,12 @@ pub fn validate_sysctls(
 
 /// Which namespace a sysctl belongs to (`component-helpers/node/util/sysctl`).
 fn sysctl_namespace(name: &str) -> Option<&'static str> {
-    const IPC: &[&str] = &["kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem"];
+    const IPC: &[&str] = &[
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+    ];
     let name = dotted(name);
     if name.starts_with("net.") {
         Some("net")
@@ -282,9 +311,13 @@ pub fn validate_host_users(spec: &PodSpec, path: &Path, options: &Options, error
     if options.allow_user_namespaces_with_volume_devices {
         return;
     }
-    let inits = list(&spec.init_containers).iter().map(|c| &c.volume_devices);
+    let inits = list(&spec.init_containers)
+        .iter()
+        .map(|c| &c.volume_devices);
     let apps = spec.containers.iter().map(|c| &c.volume_devices);
-    let ephemeral = list(&spec.ephemeral_containers).iter().map(|c| &c.volume_devices);
+    let ephemeral = list(&spec.ephemeral_containers)
+        .iter()
+        .map(|c| &c.volume_devices);
     let lists = [
         ("initContainers", inits.collect::<Vec<_>>()),
         ("containers", apps.collect()),

@@ -31,7 +31,11 @@ pub(super) fn validate_selector(
             ),
             "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
             other => {
-                errors.invalid(&path.child("operator"), other, "not a valid selector operator");
+                errors.invalid(
+                    &path.child("operator"),
+                    other,
+                    "not a valid selector operator",
+                );
             }
         }
         for message in is_qualified_name(&expression.key) {

@@ -28,12 +28,22 @@ pub fn validate_os_name(spec: &PodSpec, path: &Path, errors: &mut Errors) {
 fn validate_linux(spec: &PodSpec, path: &Path, errors: &mut Errors) {
     const DETAIL: &str = "windows options cannot be set for a linux pod";
     let context = path.child("securityContext");
-    if spec.security_context.as_ref().is_some_and(|c| c.windows_options.is_some()) {
+    if spec
+        .security_context
+        .as_ref()
+        .is_some_and(|c| c.windows_options.is_some())
+    {
         errors.forbidden(&context.child("windowsOptions"), DETAIL);
     }
     for (container, path) in every_container(spec, path) {
-        if container.security_context.is_some_and(|c| c.windows_options.is_some()) {
-            errors.forbidden(&path.child("securityContext").child("windowsOptions"), DETAIL);
+        if container
+            .security_context
+            .is_some_and(|c| c.windows_options.is_some())
+        {
+            errors.forbidden(
+                &path.child("securityContext").child("windowsOptions"),
+                DETAIL,
+            );
         }
     }
 }
@@ -75,7 +85,10 @@ fn validate_windows(spec: &PodSpec, path: &Path, errors: &mut Errors) {
         ("hostUsers", spec.host_users.is_some()),
         ("hostPID", spec.host_pid == Some(true)),
         ("hostIPC", spec.host_ipc == Some(true)),
-        ("shareProcessNamespace", spec.share_process_namespace.is_some()),
+        (
+            "shareProcessNamespace",
+            spec.share_process_namespace.is_some(),
+        ),
     ];
     for (field, _) in of_spec.iter().filter(|(_, set)| *set) {
         errors.forbidden(&path.child(field), DETAIL);
@@ -117,7 +130,10 @@ pub fn validate_host_name(spec: &PodSpec, path: &Path, errors: &mut Errors) {
 pub fn validate_file_key_volumes(spec: &PodSpec, path: &Path, errors: &mut Errors) {
     for (container, path) in every_container(spec, path) {
         for (i, variable) in container.env.iter().enumerate() {
-            let Some(file) = variable.value_from.as_ref().and_then(|s| s.file_key_ref.as_ref())
+            let Some(file) = variable
+                .value_from
+                .as_ref()
+                .and_then(|s| s.file_key_ref.as_ref())
             else {
                 continue;
             };
@@ -131,11 +147,9 @@ pub fn validate_file_key_volumes(spec: &PodSpec, path: &Path, errors: &mut Error
             // Of volumes with one name the last counts, as in upstream's map.
             match list(&spec.volumes).iter().rfind(|v| v.name == name) {
                 None => errors.not_found(&path, name, ""),
-                Some(volume) if volume.empty_dir.is_none() => errors.invalid(
-                    &path,
-                    name,
-                    "referenced volume must be of type emptyDir",
-                ),
+                Some(volume) if volume.empty_dir.is_none() => {
+                    errors.invalid(&path, name, "referenced volume must be of type emptyDir")
+                }
                 Some(_) => {}
             }
         }

@@ -1,12 +1,12 @@
 //! `volumes`: at most one source each, well formed where it is one that podwright honours.
 
 use super::error::Errors;
+use super::files::{validate_downward_file, validate_items};
 use super::mounts::Volumes;
 use super::names::{is_dns1123_label, is_dns1123_subdomain};
 use super::options::Options;
 use super::other_volumes::{other_sources, validate_iscsi_name};
 use super::paths::{file_mode, no_backsteps};
-use super::files::{validate_downward_file, validate_items};
 use super::projections::validate_projected;
 use super::resources::amount;
 use super::source::Source;
@@ -101,10 +101,14 @@ fn validate_source(
 fn sources<'a>(volume: &'a Volume, options: &'a Options) -> Vec<Source<'a>> {
     let mut all = other_sources(volume);
     if let Some(s) = &volume.empty_dir {
-        all.push(Source::new(0, "emptyDir", |p, e| validate_empty_dir(s, p, e)));
+        all.push(Source::new(0, "emptyDir", |p, e| {
+            validate_empty_dir(s, p, e)
+        }));
     }
     if let Some(s) = &volume.host_path {
-        all.push(Source::new(1, "hostPath", |p, e| validate_host_path(s, p, e)));
+        all.push(Source::new(1, "hostPath", |p, e| {
+            validate_host_path(s, p, e)
+        }));
     }
     if let Some(s) = &volume.secret {
         all.push(Source::new(5, "secret", |p, e| validate_secret(s, p, e)));
@@ -114,7 +118,9 @@ fn sources<'a>(volume: &'a Volume, options: &'a Options) -> Vec<Source<'a>> {
         all.push(source.at("downwardAPI"));
     }
     if let Some(s) = &volume.config_map {
-        all.push(Source::new(18, "configMap", |p, e| validate_config_map(s, p, e)));
+        all.push(Source::new(18, "configMap", |p, e| {
+            validate_config_map(s, p, e)
+        }));
     }
     if let Some(s) = &volume.projected {
         let check = |p: &Path, e: &mut Errors| validate_projected(s, p, options, e);
@@ -129,7 +135,11 @@ fn sources<'a>(volume: &'a Volume, options: &'a Options) -> Vec<Source<'a>> {
 }
 
 fn validate_empty_dir(source: &EmptyDirVolumeSource, path: &Path, errors: &mut Errors) {
-    if source.size_limit.as_ref().is_some_and(|q| amount(q).sign() < 0) {
+    if source
+        .size_limit
+        .as_ref()
+        .is_some_and(|q| amount(q).sign() < 0)
+    {
         errors.forbidden(
             &path.child("sizeLimit"),
             "SizeLimit field must be a valid resource quantity",
@@ -181,12 +191,7 @@ fn validate_downward(source: &DownwardAPIVolumeSource, path: &Path, errors: &mut
     }
 }
 
-fn validate_image(
-    source: &ImageVolumeSource,
-    path: &Path,
-    options: &Options,
-    errors: &mut Errors,
-) {
+fn validate_image(source: &ImageVolumeSource, path: &Path, options: &Options, errors: &mut Errors) {
     if options.resource_is_pod && text(&source.reference).is_empty() {
         errors.required(&path.child("reference"), "");
     }
