@@ -18,10 +18,10 @@ fn address(run: &Path) -> io::Result<(File, PathBuf)> {
 }
 
 /// Listens in that folder; only its owner can connect (mode 0600). A socket that nobody listens on any more is replaced;
-/// `AddrInUse` if somebody does.
-pub async fn listen(run: &Path) -> io::Result<UnixListener> {
+/// `AddrInUse` if somebody does. To be called within a tokio runtime.
+pub fn listen(run: &Path) -> io::Result<UnixListener> {
     let (folder, path) = address(run)?;
-    match UnixStream::connect(&path).await {
+    match std::os::unix::net::UnixStream::connect(&path) {
         Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
         Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(&path)?,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -55,12 +55,12 @@ mod tests {
             connect(&run).await.unwrap_err().kind(),
             io::ErrorKind::NotFound
         );
-        let listener = listen(&run).await.unwrap();
+        let listener = listen(&run).unwrap();
         let mode = std::fs::metadata(run.join(NAME)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         connect(&run).await.unwrap();
         assert_eq!(
-            listen(&run).await.unwrap_err().kind(),
+            listen(&run).unwrap_err().kind(),
             io::ErrorKind::AddrInUse
         );
         drop(listener);
@@ -68,6 +68,6 @@ mod tests {
             connect(&run).await.unwrap_err().kind(),
             io::ErrorKind::ConnectionRefused
         );
-        listen(&run).await.unwrap();
+        listen(&run).unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! Tells when something in a folder of logs has changed: inotify, so nothing polls.
 
+use crate::fd::owned;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -16,7 +17,7 @@ impl FolderWatch {
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         let what = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO;
         match inotify::add_watch(&fd, folder, what | WatchFlags::ONLYDIR) {
-            Ok(_) => Ok(Some(Self(AsyncFd::register(fd)?))),
+            Ok(_) => Ok(Some(Self(owned(fd)?))),
             Err(rustix::io::Errno::NOENT) => Ok(None),
             Err(e) => Err(e.into()),
         }

@@ -1,0 +1,156 @@
+//! What a manifest must pass to become an object of this node. The same for the client, which asks before it sends, and the server.
+
+use crate::backend::{ApiResult, ConfigKind, ConfigRecord, NewPod};
+use crate::error::{ApiError, Cause, Reason};
+use pod_manifest::validate::Options;
+use pod_manifest::{FieldError, Object, wire};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+/// A pod that may be created, and what is to be said about it.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// The pod.
+    pub pod: NewPod,
+    /// Fields that mean nothing on one node, and what else the user should know.
+    pub notes: Vec<String>,
+}
+
+/// Reads the one object that a request holds.
+pub fn read_one(text: &str) -> ApiResult<Object> {
+    let documents = pod_manifest::read_documents("request", text).map_err(|problems| {
+        let lines: Vec<&str> = problems.problems.iter().map(|p| p.message.as_str()).collect();
+        ApiError::bad_request(format!("strict decoding error: {}", lines.join(", ")))
+    })?;
+    let mut objects = documents.into_iter().map(|d| d.object);
+    match (objects.next(), objects.next()) {
+        (Some(object), None) => Ok(object),
+        _ => Err(ApiError::bad_request("a request holds exactly one object")),
+    }
+}
+
+/// Defaults, validation, and what this version does not honour. All problems of one kind at once.
+pub fn admit_pod(pod: wire::Pod, allow_unsupported: bool) -> ApiResult<Admitted> {
+    let mut pod = pod;
+    name_it(&mut pod);
+    pod_manifest::defaults(&mut pod);
+    let name = pod.metadata.name.clone().unwrap_or_default();
+    let errors = pod_manifest::validate_pod(&pod, &Options::default());
+    if !errors.is_empty() {
+        return Err(invalid("Pod", &name, &errors));
+    }
+    let _ = allow_unsupported;
+    let model = pod_manifest::to_model(&pod).map_err(|e| {
+        ApiError::new(Reason::Invalid, format!("Pod \"{name}\" is invalid: {e}"))
+    })?;
+    let mut object = serde_json::to_value(&pod).map_err(ApiError::internal)?;
+    if let Value::Object(fields) = &mut object {
+        fields.remove("status");
+    }
+    Ok(Admitted {
+        pod: NewPod { pod: model, object },
+        notes: Vec::new(),
+    })
+}
+
+/// Validates a ConfigMap and decodes its data.
+pub fn admit_config_map(map: wire::ConfigMap) -> ApiResult<ConfigRecord> {
+    let mut map = map;
+    map.metadata.namespace.get_or_insert_with(|| "default".to_owned());
+    let name = map.metadata.name.clone().unwrap_or_default();
+    let errors = pod_manifest::validate_config_map(&map);
+    if !errors.is_empty() {
+        return Err(invalid("ConfigMap", &name, &errors));
+    }
+    let data = pod_manifest::config_map_data(&map);
+    let object = serde_json::to_value(&map).map_err(ApiError::internal)?;
+    Ok(config_record(ConfigKind::ConfigMap, object, data))
+}
+
+/// Validates a Secret and decodes its data; `stringData` becomes `data`, as an API server keeps it.
+pub fn admit_secret(secret: wire::Secret) -> ApiResult<ConfigRecord> {
+    let mut secret = secret;
+    secret.metadata.namespace.get_or_insert_with(|| "default".to_owned());
+    secret.type_.get_or_insert_with(|| "Opaque".to_owned());
+    let name = secret.metadata.name.clone().unwrap_or_default();
+    let errors = pod_manifest::validate_secret(&secret);
+    if !errors.is_empty() {
+        return Err(invalid("Secret", &name, &errors));
+    }
+    let data = pod_manifest::secret_data(&secret);
+    secret.string_data = None;
+    let all = secret.data.get_or_insert_default();
+    for (key, bytes) in &data {
+        all.entry(key.clone()).or_default().0.clone_from(bytes);
+    }
+    let object = serde_json::to_value(&secret).map_err(ApiError::internal)?;
+    Ok(config_record(ConfigKind::Secret, object, data))
+}
+
+fn config_record(
+    kind: ConfigKind,
+    object: Value,
+    data: BTreeMap<String, Vec<u8>>,
+) -> ConfigRecord {
+    let text = |path: &str| {
+        let found = object.pointer(path).and_then(Value::as_str);
+        found.unwrap_or_default().to_owned()
+    };
+    ConfigRecord {
+        kind,
+        namespace: text("/metadata/namespace"),
+        name: text("/metadata/name"),
+        uid: String::new(),
+        created: None,
+        data,
+        object,
+    }
+}
+
+/// `Pod "p" is invalid: E`, or `[E1, E2]`; every problem is a cause, too.
+pub fn invalid(kind: &str, name: &str, errors: &[FieldError]) -> ApiError {
+    let mut texts: Vec<String> = Vec::new();
+    for error in errors {
+        let text = error.to_string();
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    let all = match texts.as_slice() {
+        [one] => one.clone(),
+        several => format!("[{}]", several.join(", ")),
+    };
+    ApiError {
+        reason: Reason::Invalid,
+        message: format!("{kind} \"{name}\" is invalid: {all}"),
+        causes: errors
+            .iter()
+            .map(|error| Cause {
+                reason: error.kind.reason().to_owned(),
+                message: error.to_string(),
+                field: error.field.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// Makes a name from `generateName`: five letters and digits that are hard to misread, as an API server does.
+fn name_it(pod: &mut wire::Pod) {
+    const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let meta = &mut pod.metadata;
+    if meta.name.as_deref().is_some_and(|n| !n.is_empty()) {
+        return;
+    }
+    if let Some(prefix) = meta.generate_name.as_deref().filter(|p| !p.is_empty()) {
+        let mut random = RandomState::new().build_hasher().finish();
+        let mut name = prefix.to_owned();
+        for _ in 0..5 {
+            let letters = LETTERS.len() as u64;
+            let at = usize::try_from(random % letters).unwrap_or(0);
+            name.extend(LETTERS.get(at).copied().map(char::from));
+            random /= letters;
+        }
+        meta.name = Some(name);
+    }
+}
