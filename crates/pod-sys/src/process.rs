@@ -1,5 +1,6 @@
 //! This process and new ones: inherited descriptors, threads, and programs started from a descriptor.
 
+use nix::sys::signal::SigSet;
 use rustix::io::{FdFlags, fcntl_setfd};
 use std::ffi::CStr;
 use std::io;
@@ -93,7 +94,7 @@ pub fn spawn(program: BorrowedFd<'_>, name: &CStr, socket: BorrowedFd<'_>) -> io
     let _place = rustix::io::fcntl_dupfd_cloexec(socket, SOCKET_FD)?;
     let (program, socket, name) = (program.as_raw_fd(), socket.as_raw_fd(), name.to_owned());
     let start = move || exec_with_socket(program, &name, socket);
-    // SAFETY: the closure makes only system calls (fcntl, dup2, close_range, execveat): nothing that a fork could have left locked. The
+    // SAFETY: the closure makes only system calls (sigprocmask, fcntl, dup2, close_range, execveat): nothing that a fork could have left locked. The
     // two descriptors are borrowed until spawn has returned, so they are open in the child.
     unsafe { command.pre_exec(start) };
     // Dropping a Child neither kills nor reaps it.
@@ -126,16 +127,19 @@ pub fn pass_descriptors(command: &mut Command, fds: Vec<OwnedFd>) -> io::Result<
                 return Err(io::Error::last_os_error());
             }
         }
+        SigSet::empty().thread_set_mask()?;
         nix::unistd::setsid()?;
         Ok(())
     };
-    // SAFETY: the closure makes only system calls (dup2, setsid) and allocates nothing: no lock that a fork could have left taken.
+    // SAFETY: the closure makes only system calls (dup2, sigprocmask, setsid) and allocates nothing: no lock that a fork could have left taken.
     unsafe { command.pre_exec(start) };
     Ok(())
 }
 
 /// Puts the socket at its number and becomes the program. Returns only when that failed.
 fn exec_with_socket(program: RawFd, name: &CStr, socket: RawFd) -> io::Result<()> {
+    // A child inherits what its parent has blocked to read from a signalfd.
+    SigSet::empty().thread_set_mask()?;
     let arguments = [name.as_ptr(), std::ptr::null()];
     let environment: [*const libc::c_char; 1] = [std::ptr::null()];
     // SAFETY: both descriptors are open in this child (see `spawn`); the arrays end with null and outlive the call, as does `name`.
@@ -183,6 +187,7 @@ mod tests {
         // `yes` needs no argument and lives until it is killed.
         let program = File::open("/usr/bin/yes").unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
+        SigSet::all().thread_block().unwrap();
         let pid = spawn(program.as_fd(), c"first", theirs.as_fd()).unwrap();
         let proc = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap();
         assert_eq!(proc("environ"), "");
