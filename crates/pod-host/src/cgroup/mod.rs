@@ -1,0 +1,11 @@
+//! Control groups of pods: where they are mounted, the pod-level one with its values, and how one is emptied and removed.
+//!
+//! Nothing here ever touches a cgroup outside the node's own root.
+
+mod kill;
+mod layout;
+mod pod;
+
+pub(crate) use kill::{kill, remove};
+pub(crate) use layout::{Layout, detect};
+pub(crate) use pod::{ensure, leave_pods_alone};

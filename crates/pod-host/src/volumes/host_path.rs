@@ -1,0 +1,134 @@
+//! hostPath: opened as its type asks, and checked on what was opened.
+
+use pod_model::volume::HostPathType;
+use rustix::fs::{FileType, Mode, OFlags, fstat};
+use rustix::io::Errno;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Component, Path};
+
+/// Opens a path of the node (a descriptor without rights, to be bound). What is missing is made where the type says so, and with no type as
+/// a folder of mode 0755, as containerd does. The error is the text that the user sees.
+pub(crate) fn open(path: &Path, kind: HostPathType) -> Result<OwnedFd, String> {
+    if !path.is_absolute() || path.components().any(|c| c == Component::ParentDir) {
+        return Err(format!(
+            "hostPath {}: must be an absolute path without \"..\"",
+            path.display()
+        ));
+    }
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let fd = match (rustix::fs::open(path, flags, Mode::empty()), kind) {
+        (Err(Errno::NOENT), HostPathType::Unset | HostPathType::DirectoryOrCreate) => {
+            make_folder(path).and_then(|()| Ok(rustix::fs::open(path, flags, Mode::empty())?))
+        }
+        (Err(Errno::NOENT), HostPathType::FileOrCreate) => {
+            make_file(path).and_then(|()| Ok(rustix::fs::open(path, flags, Mode::empty())?))
+        }
+        (other, _) => other.map_err(io::Error::from),
+    };
+    let wanted = wanted(kind);
+    let fd = fd.map_err(|e| match (&wanted, e.kind()) {
+        (Some((_, name)), io::ErrorKind::NotFound) => mismatch(path, name),
+        _ => format!("hostPath {}: {e}", path.display()),
+    })?;
+    let Some((kind, name)) = wanted else {
+        return Ok(fd);
+    };
+    let stat = fstat(&fd).map_err(|e| format!("hostPath {}: {e}", path.display()))?;
+    match FileType::from_raw_mode(stat.st_mode) == kind {
+        true => Ok(fd),
+        false => Err(mismatch(path, name)),
+    }
+}
+
+/// The kubelet's text.
+fn mismatch(path: &Path, name: &str) -> String {
+    format!("hostPath type check failed: {} is not a {name}", path.display())
+}
+
+fn wanted(kind: HostPathType) -> Option<(FileType, &'static str)> {
+    match kind {
+        HostPathType::Unset => None,
+        HostPathType::Directory | HostPathType::DirectoryOrCreate => {
+            Some((FileType::Directory, "directory"))
+        }
+        HostPathType::File | HostPathType::FileOrCreate => Some((FileType::RegularFile, "file")),
+        HostPathType::Socket => Some((FileType::Socket, "socket file")),
+        HostPathType::CharDevice => Some((FileType::CharacterDevice, "character device")),
+        HostPathType::BlockDevice => Some((FileType::BlockDevice, "block device")),
+    }
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(path)
+}
+
+/// Its parent folder is not made.
+fn make_file(path: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o644);
+    match options.open(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn each_type_takes_its_kind_and_refuses_the_others_with_the_kubelets_text() {
+        use HostPathType::{
+            BlockDevice, CharDevice, Directory, DirectoryOrCreate, File, FileOrCreate, Socket, Unset,
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("dir")).unwrap();
+        fs::write(at("file"), "").unwrap();
+        let _listener = UnixListener::bind(at("sock")).unwrap();
+        let null = Path::new("/dev/null").to_owned();
+        let table = [
+            (at("dir"), Directory, Ok(())),
+            (at("dir"), Unset, Ok(())),
+            (at("file"), Unset, Ok(())),
+            (at("dir"), DirectoryOrCreate, Ok(())),
+            (at("file"), File, Ok(())),
+            (at("file"), FileOrCreate, Ok(())),
+            (at("sock"), Socket, Ok(())),
+            (null.clone(), CharDevice, Ok(())),
+            (at("file"), Directory, Err("directory")),
+            (at("file"), DirectoryOrCreate, Err("directory")),
+            (at("dir"), File, Err("file")),
+            (at("dir"), FileOrCreate, Err("file")),
+            (at("file"), Socket, Err("socket file")),
+            (at("file"), CharDevice, Err("character device")),
+            (null, BlockDevice, Err("block device")),
+            (at("missing"), File, Err("file")),
+            (at("missing"), Directory, Err("directory")),
+        ];
+        for (path, kind, want) in table {
+            let got = open(&path, kind).map(|_| ());
+            let want = want.map_err(|name| {
+                format!("hostPath type check failed: {} is not a {name}", path.display())
+            });
+            assert_eq!(got, want, "{} {kind:?}", path.display());
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_made_only_where_the_type_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        assert!(open(&at("a/b"), HostPathType::DirectoryOrCreate).is_ok());
+        assert!(open(&at("c/d"), HostPathType::Unset).is_ok());
+        assert!(open(&at("f"), HostPathType::FileOrCreate).is_ok());
+        assert!(open(&at("no/f"), HostPathType::FileOrCreate).is_err());
+        assert!(at("a/b").is_dir() && at("c/d").is_dir() && at("f").is_file());
+        assert!(!at("no").exists());
+        assert!(open(&at("../x"), HostPathType::Unset).is_err());
+    }
+}

@@ -1,0 +1,13 @@
+//! Volumes of pods: made before the first container, updated in place, found again by name, and taken away with the pod.
+
+mod atomic;
+mod host_path;
+mod mounts;
+mod owner;
+mod prepare;
+mod sub_path;
+
+pub(crate) use host_path::open as open_host_path;
+pub(crate) use mounts::{is_mount_point, mount_tmpfs, unmount_below, unmount_one};
+pub(crate) use prepare::prepare;
+pub(crate) use sub_path::{open as open_sub_path, place};
