@@ -1,0 +1,715 @@
+//! The worked examples of pods' lives, played in virtual time.
+
+mod world;
+
+use pod_model::status::Phase;
+use pod_plan::failure::Failure;
+use serde_json::json;
+use world::{Behaviour, World, pod};
+
+fn steps(world: &World) -> Vec<(f64, &str)> {
+    world.log.iter().map(|(at, s)| (*at, s.as_str())).collect()
+}
+
+fn starts(world: &World) -> Vec<(f64, &str)> {
+    let mut all = steps(world);
+    all.retain(|(_, s)| s.starts_with("start "));
+    all
+}
+
+/// The word that `kubectl get` shows for the first init container that is not done.
+fn init_word(status: &pod_model::status::PodStatus) -> String {
+    let inits = &status.init_container_statuses;
+    for (i, init) in inits.iter().enumerate() {
+        match (&init.state.terminated, &init.state.waiting) {
+            (Some(end), _) if end.exit_code == 0 => continue,
+            (Some(end), _) => return format!("Init:{}", end.reason),
+            (_, Some(w)) if !w.reason.is_empty() && w.reason != "PodInitializing" => {
+                return format!("Init:{}", w.reason);
+            }
+            _ => return format!("Init:{i}/{}", inits.len()),
+        }
+    }
+    match status.container_statuses.first() {
+        Some(app) if app.state.running.is_some() => "Running".to_owned(),
+        Some(app) => app.state.waiting.clone().unwrap_or_default().reason,
+        None => "Pending".to_owned(),
+    }
+}
+
+fn words(world: &World) -> Vec<String> {
+    let mut words: Vec<String> = world.statuses.iter().map(|(_, s)| init_word(s)).collect();
+    words.dedup();
+    words
+}
+
+fn one_init(policy: &str) -> pod_model::pod::Pod {
+    pod(json!({
+        "metadata": { "name": "p", "namespace": "ns", "uid": "u" },
+        "spec": {
+            "restartPolicy": policy,
+            "terminationGracePeriodSeconds": 30,
+            "initContainers": [{ "name": "init", "image": "busybox" }],
+            "containers": [{ "name": "app", "image": "busybox" }],
+        },
+    }))
+}
+
+#[test]
+fn a_failing_init_container_under_always_is_tried_again_at_once_then_after_10_20_40_seconds_up_to_5_minutes()
+ {
+    let script = |name: &str, _| match name {
+        "init" => Behaviour::exits(1000, 1),
+        _ => Behaviour::forever(),
+    };
+    let mut world = World::new(one_init("Always"), script);
+    world.play_until(5.0);
+    assert_eq!(world.phase(), Phase::Pending);
+    let init = world.container("init").clone();
+    let waiting = init.state.waiting.expect("it waits");
+    assert_eq!(waiting.reason, "CrashLoopBackOff");
+    assert_eq!(
+        waiting.message,
+        "back-off 10s restarting failed container=init pod=p_ns(u)"
+    );
+    let last = init.last_state.terminated.expect("it ended before");
+    assert_eq!((last.exit_code, last.reason.as_str()), (1, "Error"));
+    assert_eq!(init.restart_count, 1);
+    let of = |status: &str, reason: &str, message: &str| {
+        (status.to_owned(), reason.to_owned(), message.to_owned())
+    };
+    let unready = of(
+        "False",
+        "ContainersNotReady",
+        "containers with unready status: [app]",
+    );
+    assert_eq!(world.condition("Ready"), unready);
+    assert_eq!(world.condition("ContainersReady"), unready);
+    assert_eq!(
+        world.condition("Initialized"),
+        of(
+            "False",
+            "ContainersNotInitialized",
+            "containers with incomplete status: [init]"
+        )
+    );
+
+    world.play_until(3000.0);
+    let times: Vec<f64> = starts(&world).iter().map(|(at, _)| *at).collect();
+    // Run, end one second later, wait.
+    let expected = [0.0, 1.0, 12.0, 33.0, 74.0, 155.0, 316.0, 617.0, 918.0];
+    assert_eq!(times[..expected.len()], expected);
+    assert_eq!(starts(&world)[3].1, "start init 3");
+    let delays: Vec<String> = world
+        .statuses
+        .iter()
+        .filter_map(|(_, s)| s.init_container_statuses[0].state.waiting.clone())
+        .filter(|w| w.reason == "CrashLoopBackOff")
+        .filter_map(|w| w.message.split(' ').nth(1).map(str::to_owned))
+        .fold(Vec::new(), |mut list, d| {
+            if !list.contains(&d) {
+                list.push(d);
+            }
+            list
+        });
+    assert_eq!(delays, ["10s", "20s", "40s", "1m20s", "2m40s", "5m0s"]);
+    assert!(
+        world
+            .statuses
+            .iter()
+            .all(|(_, s)| s.phase == Some(Phase::Pending))
+    );
+    assert_eq!(
+        words(&world)[..6],
+        [
+            "Init:0/1",
+            "Init:Error",
+            "Init:0/1",
+            "Init:Error",
+            "Init:CrashLoopBackOff",
+            "Init:0/1"
+        ]
+    );
+    let backed_off = world
+        .events
+        .iter()
+        .find(|(_, reason, _)| reason == "BackOff")
+        .expect("an event");
+    assert_eq!(
+        backed_off.2,
+        "Back-off restarting failed container init in pod p_ns(u)"
+    );
+}
+
+#[test]
+fn a_failing_init_container_under_never_fails_the_pod_and_the_app_is_never_made() {
+    let script = |name: &str, _| match name {
+        "init" => Behaviour::exits(1000, 1),
+        _ => Behaviour::forever(),
+    };
+    let mut world = World::new(one_init("Never"), script);
+    world.play_until(100.0);
+    assert_eq!(world.phase(), Phase::Failed);
+    assert_eq!(world.status().reason, "");
+    let end = world
+        .container("init")
+        .state
+        .terminated
+        .clone()
+        .expect("ended");
+    assert_eq!((end.exit_code, end.reason.as_str()), (1, "Error"));
+    let app = world.container("app").state.waiting.clone().expect("waits");
+    assert_eq!(app.reason, "PodInitializing");
+    assert_eq!(world.condition("Initialized").1, "ContainersNotInitialized");
+    assert_eq!(world.condition("Ready").1, "PodFailed");
+    assert_eq!(world.condition("ContainersReady").1, "PodFailed");
+    assert_eq!(words(&world).last().map(String::as_str), Some("Init:Error"));
+    assert_eq!(
+        steps(&world),
+        [
+            (0.0, "ensure pod"),
+            (0.0, "run sandbox 0"),
+            (0.0, "start init 0"),
+            (1.0, "stop sandbox s1"),
+        ]
+    );
+    // The records stay until the pod is deleted.
+    assert_eq!(world.observed.runtime.containers.len(), 1);
+    world.delete(30);
+    world.play_until(101.0);
+    assert!(world.removed);
+}
+
+#[test]
+fn two_init_containers_run_one_after_the_other_and_the_app_follows() {
+    let script = |name: &str, _| match name {
+        "app" => Behaviour::forever(),
+        _ => Behaviour::exits(2000, 0),
+    };
+    let happy = pod(json!({
+        "metadata": { "name": "p", "namespace": "ns", "uid": "u" },
+        "spec": {
+            "restartPolicy": "Always",
+            "initContainers": [{ "name": "a", "image": "i" }, { "name": "b", "image": "i" }],
+            "containers": [{ "name": "app", "image": "i" }],
+            "volumes": [{ "name": "v", "emptyDir": {} }],
+        },
+    }));
+    let mut world = World::new(happy, script);
+    world.play_until(60.0);
+    assert_eq!(
+        steps(&world),
+        [
+            (0.0, "ensure pod"),
+            (0.0, "prepare volumes"),
+            (0.0, "run sandbox 0"),
+            (0.0, "start a 0"),
+            (2.0, "start b 0"),
+            (4.0, "start app 0"),
+        ]
+    );
+    assert_eq!(
+        words(&world),
+        ["Init:0/2", "Init:1/2", "PodInitializing", "Running"]
+    );
+    assert_eq!(world.phase(), Phase::Running);
+    for name in ["a", "b"] {
+        let init = world.container(name);
+        let end = init.state.terminated.clone().expect("ended");
+        assert_eq!((end.exit_code, end.reason.as_str()), (0, "Completed"));
+        assert_eq!(
+            (init.ready, init.started, init.restart_count),
+            (true, Some(false), 0)
+        );
+    }
+    assert_eq!(world.condition("Ready").0, "True");
+    assert_eq!(world.condition("Initialized").0, "True");
+    // All that was waited for was an exit: nothing here depends on time.
+    let plan = pod_plan::plan::plan(&world.pod, &world.observed, world.now);
+    assert_eq!(
+        (plan.steps, plan.wake_at, plan.events),
+        (vec![], None, vec![])
+    );
+}
+
+#[test]
+fn the_active_deadline_counts_init_containers_and_fails_the_pod() {
+    let mut late = one_init("Always");
+    late.spec.active_deadline_seconds = Some(5);
+    let mut world = World::new(late, |_, _| Behaviour::forever());
+    world.play_until(100.0);
+    assert_eq!(world.phase(), Phase::Failed);
+    assert_eq!(world.status().reason, "DeadlineExceeded");
+    let message = "Pod was active on the node longer than the specified deadline";
+    assert_eq!(world.status().message, message);
+    assert_eq!(
+        steps(&world),
+        [
+            (0.0, "ensure pod"),
+            (0.0, "run sandbox 0"),
+            (0.0, "start init 0"),
+            (5.0, "stop init 30000"),
+            (5.1, "stop sandbox s1"),
+        ]
+    );
+    let told: Vec<(f64, &str, &str)> = world
+        .events
+        .iter()
+        .map(|(at, r, m)| (*at, r.as_str(), m.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (5.0, "DeadlineExceeded", message),
+            (5.0, "Killing", "Stopping container init")
+        ]
+    );
+    let end = world
+        .container("init")
+        .state
+        .terminated
+        .clone()
+        .expect("ended");
+    assert_eq!((end.exit_code, end.reason.as_str()), (143, "Error"));
+    let app = world.container("app").state.waiting.clone().expect("waits");
+    assert_eq!(app.reason, "PodInitializing");
+    assert_eq!(words(&world).last().map(String::as_str), Some("Init:Error"));
+}
+
+fn with_sidecar() -> pod_model::pod::Pod {
+    pod(json!({
+        "metadata": { "name": "p", "namespace": "ns", "uid": "u" },
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 30,
+            "initContainers": [
+                { "name": "s", "image": "i", "restartPolicy": "Always" },
+                { "name": "t", "image": "i", "restartPolicy": "Always" },
+                { "name": "i", "image": "i" },
+            ],
+            "containers": [{ "name": "a", "image": "i" }],
+        },
+    }))
+}
+
+#[test]
+fn sidecars_start_in_order_beside_init_containers_and_end_after_the_apps_in_reverse_order() {
+    let script = |name: &str, _| match name {
+        "i" => Behaviour::exits(1000, 0),
+        "a" => Behaviour {
+            stops: Some((4000, 0)),
+            ..Behaviour::forever()
+        },
+        _ => Behaviour::forever(),
+    };
+    let mut world = World::new(with_sidecar(), script);
+    world.play_until(10.0);
+    assert_eq!(
+        starts(&world),
+        [
+            (0.0, "start s 0"),
+            (0.0, "start t 0"),
+            (0.0, "start i 0"),
+            (1.0, "start a 0")
+        ]
+    );
+    assert_eq!(world.phase(), Phase::Running);
+    world.log.clear();
+    world.delete(30);
+    world.play_until(100.0);
+    assert_eq!(
+        steps(&world),
+        [
+            (10.0, "stop a 30000"),
+            (14.0, "stop t 26000"),
+            (14.1, "stop s 25900"),
+            (14.2, "stop sandbox s1"),
+            (14.2, "remove pod"),
+        ]
+    );
+    // The sidecars ended with 143, and do not count.
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
+#[test]
+fn a_sidecar_whose_turn_never_comes_has_two_seconds_after_the_grace() {
+    let script = |name: &str, _| match name {
+        "i" => Behaviour::exits(1000, 0),
+        _ => Behaviour::deaf(),
+    };
+    let mut world = World::new(with_sidecar(), script);
+    world.play_until(10.0);
+    world.log.clear();
+    world.delete(5);
+    world.play_until(100.0);
+    assert_eq!(
+        steps(&world),
+        [
+            (10.0, "stop a 5000"),
+            (15.0, "stop t 2000"),
+            (15.0, "stop s 2000"),
+            (17.0, "stop sandbox s1"),
+            (17.0, "remove pod"),
+        ]
+    );
+    assert_eq!(world.phase(), Phase::Failed);
+}
+
+#[test]
+fn a_pod_ends_when_its_apps_have_whatever_its_sidecars_do() {
+    let script = |name: &str, _| match name {
+        "i" => Behaviour::exits(1000, 0),
+        "a" => Behaviour::exits(5000, 0),
+        _ => Behaviour::forever(),
+    };
+    let mut world = World::new(with_sidecar(), script);
+    world.play_until(100.0);
+    assert_eq!(world.phase(), Phase::Succeeded);
+    assert_eq!(
+        world.condition("Initialized"),
+        ("True".into(), "PodCompleted".into(), String::new())
+    );
+}
+
+#[test]
+fn a_second_deletion_brings_the_end_closer_and_never_puts_it_off() {
+    let mut world = World::new(one_init("Always"), |_, _| Behaviour::deaf());
+    world.play_until(1.0);
+    world.log.clear();
+    world.delete(30);
+    world.play_until(3.0);
+    world.delete(60);
+    world.play_until(4.0);
+    world.delete(0);
+    world.play_until(100.0);
+    assert_eq!(
+        steps(&world),
+        [
+            (1.0, "stop init 30000"),
+            (4.0, "stop init 0"),
+            (4.0, "stop sandbox s1"),
+            (4.0, "remove pod"),
+        ]
+    );
+}
+
+#[test]
+fn a_deletion_during_init_starts_no_app() {
+    let script = |name: &str, _| match name {
+        "init" => Behaviour {
+            stops: Some((500, 0)),
+            ..Behaviour::forever()
+        },
+        _ => Behaviour::forever(),
+    };
+    let mut world = World::new(one_init("Always"), script);
+    world.play_until(1.0);
+    world.delete(30);
+    world.play_until(100.0);
+    assert_eq!(starts(&world), [(0.0, "start init 0")]);
+    assert!(world.removed);
+    assert_eq!(world.phase(), Phase::Failed);
+}
+
+#[test]
+fn a_lost_sandbox_ends_everything_and_init_begins_anew() {
+    let script = |name: &str, _| match name {
+        "init" => Behaviour::exits(1000, 0),
+        _ => Behaviour::forever(),
+    };
+    let mut world = World::new(one_init("Always"), script);
+    world.play_until(10.0);
+    world.log.clear();
+    world.events.clear();
+    world.lose_sandbox();
+    world.play_until(100.0);
+    let init = "remove init init-0-2";
+    assert_eq!(
+        steps(&world),
+        [
+            (10.0, "stop app 30000"),
+            (10.1, "stop sandbox s1"),
+            (10.1, init),
+            (10.1, "run sandbox 1"),
+            (10.1, "start init 1"),
+            (11.1, "start app 1"),
+        ]
+    );
+    assert_eq!(world.events[0].1, "SandboxChanged");
+    assert_eq!(world.phase(), Phase::Running);
+    assert_eq!(world.container("app").restart_count, 1);
+}
+
+#[test]
+fn a_lost_sandbox_under_never_fails_the_pod_instead_of_leaving_it_pending() {
+    let mut world = World::new(one_init("Never"), |name: &str, _| match name {
+        "init" => Behaviour {
+            stops: Some((100, 0)),
+            ..Behaviour::forever()
+        },
+        _ => Behaviour::forever(),
+    });
+    world.play_until(1.0);
+    world.lose_sandbox();
+    world.play_until(100.0);
+    assert_eq!(world.phase(), Phase::Failed);
+    assert_eq!(world.status().reason, "SandboxLost");
+}
+
+#[test]
+fn an_app_that_ran_for_long_starts_again_without_delay_and_with_a_fresh_back_off() {
+    let script = |name: &str, attempt| match (name, attempt) {
+        ("init", _) => Behaviour::exits(0, 0),
+        // Short, short, then longer than twice the longest delay.
+        (_, 2) => Behaviour::exits(601_000, 1),
+        _ => Behaviour::exits(1000, 1),
+    };
+    let mut world = World::new(one_init("Always"), script);
+    world.play_until(700.0);
+    let times: Vec<f64> = starts(&world).iter().skip(1).map(|(at, _)| *at).collect();
+    assert_eq!(times, [0.0, 1.0, 12.0, 613.0, 624.0, 645.0, 686.0]);
+}
+
+#[test]
+fn a_missing_image_backs_off_and_an_import_ends_the_wait() {
+    let failure = || Failure::ImagePull("not found".to_owned());
+    let mut world = World::new(one_init("Always"), move |_, _| Behaviour::cannot(failure()));
+    world.play_until(45.0);
+    // Tried at 0, then 10 and 20 seconds later.
+    let times: Vec<f64> = starts(&world).iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [0.0, 10.0, 30.0]);
+    // A start that never came to a process is no restart.
+    assert!(starts(&world).iter().all(|(_, s)| *s == "start init 0"));
+    let waiting = world
+        .container("init")
+        .state
+        .waiting
+        .clone()
+        .expect("waits");
+    assert_eq!(waiting.reason, "ImagePullBackOff");
+    assert_eq!(
+        waiting.message,
+        "Back-off pulling image \"busybox\": ErrImagePull: not found"
+    );
+    assert_eq!(
+        words(&world)[..3],
+        ["Init:0/1", "Init:ErrImagePull", "Init:ImagePullBackOff"]
+    );
+    let told: Vec<&str> = world
+        .events
+        .iter()
+        .take(4)
+        .map(|(_, _, m)| m.as_str())
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "Failed to pull image \"busybox\": not found",
+            "Error: ErrImagePull",
+            "Back-off pulling image \"busybox\"",
+            "Error: ImagePullBackOff",
+        ]
+    );
+    let pod = world.pod.clone();
+    world.observed.memory.image_arrived(&pod, &"busybox".into());
+    world.turn();
+    assert_eq!(starts(&world).last().map(|(at, _)| *at), Some(45.0));
+}
+
+#[test]
+fn a_container_that_cannot_be_made_is_tried_again_every_ten_seconds() {
+    let script =
+        |_: &str, _| Behaviour::cannot(Failure::Config("secret \"s\" not found".to_owned()));
+    let mut world = World::new(one_init("Always"), script);
+    world.play_until(35.0);
+    let times: Vec<f64> = starts(&world).iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [0.0, 10.0, 20.0, 30.0]);
+    let waiting = world
+        .container("init")
+        .state
+        .waiting
+        .clone()
+        .expect("waits");
+    assert_eq!(waiting.reason, "CreateContainerConfigError");
+    assert_eq!(waiting.message, "secret \"s\" not found");
+}
+
+#[test]
+fn volumes_that_cannot_be_made_hold_up_the_pod_until_their_sources_come() {
+    let mut waits = one_init("Always");
+    waits.spec.volumes =
+        serde_json::from_value(json!([{ "name": "v", "emptyDir": {} }])).expect("volumes");
+    let mut world = World::new(waits, |name: &str, _| match name {
+        "init" => Behaviour::exits(1000, 0),
+        _ => Behaviour::forever(),
+    });
+    world.faults.insert("prepare volumes".to_owned(), 2);
+    world.play_until(5.0);
+    assert_eq!(world.events[0].1, "FailedMount");
+    assert_eq!(
+        steps(&world),
+        [(0.0, "ensure pod"), (0.0, "prepare volumes")]
+    );
+    world.observed.memory.sources_changed();
+    world.turn();
+    world.play_until(40.0);
+    assert_eq!(
+        steps(&world)[2..5],
+        [
+            (5.0, "prepare volumes"),
+            (15.0, "prepare volumes"),
+            (15.0, "run sandbox 0")
+        ]
+    );
+    assert_eq!(world.phase(), Phase::Running);
+}
+
+#[test]
+fn a_failed_liveness_probe_restarts_a_container_even_under_never_with_its_own_policy() {
+    let probed = pod(json!({
+        "metadata": { "name": "p", "namespace": "ns", "uid": "u" },
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 30,
+            "containers": [{ "name": "app", "image": "i", "restartPolicy": "Always",
+                "livenessProbe": { "terminationGracePeriodSeconds": 3 } }],
+        },
+    }));
+    let mut world = World::new(probed, |_, _| Behaviour::deaf());
+    world.play_until(1.0);
+    use pod_model::container_status::ProbeResult;
+    world
+        .observed
+        .probes
+        .liveness
+        .insert("app".into(), ProbeResult::Failure);
+    world.turn();
+    world.observed.probes.liveness.clear();
+    world.play_until(10.0);
+    assert_eq!(
+        steps(&world)[3..],
+        [(1.0, "stop app 3000"), (4.0, "start app 1")]
+    );
+    assert_eq!(
+        world.events[0].2,
+        "Container app failed liveness probe, will be restarted"
+    );
+    assert_eq!(world.phase(), Phase::Running);
+}
+
+#[test]
+fn a_changed_image_restarts_the_container_even_under_never() {
+    let mut world = World::new(one_init("Never"), |name: &str, _| match name {
+        "init" => Behaviour::exits(1000, 0),
+        _ => Behaviour::forever(),
+    });
+    world.play_until(10.0);
+    world.log.clear();
+    world.pod.spec.containers[0].image = "other".into();
+    world.play_until(100.0);
+    assert_eq!(
+        steps(&world),
+        [(10.0, "stop app 30000"), (10.1, "start app 1")]
+    );
+    assert_eq!(world.phase(), Phase::Running);
+    assert!(
+        world
+            .statuses
+            .iter()
+            .all(|(_, s)| s.phase != Some(Phase::Failed))
+    );
+}
+
+#[test]
+fn a_rule_restarts_all_containers_in_the_same_sandbox() {
+    let ruled = pod(json!({
+        "metadata": { "name": "p", "namespace": "ns", "uid": "u" },
+        "spec": {
+            "restartPolicy": "Never",
+            "initContainers": [{ "name": "init", "image": "i" }],
+            "containers": [
+                { "name": "a", "image": "i" },
+                { "name": "b", "image": "i", "restartPolicy": "Never", "restartPolicyRules":
+                    [{ "action": "RestartAllContainers", "exitCodes": { "operator": "In", "values": [42] } }] },
+            ],
+        },
+    }));
+    let script = |name: &str, attempt| match (name, attempt) {
+        ("init", _) => Behaviour::exits(1000, 0),
+        ("b", 0) => Behaviour::exits(3000, 42),
+        _ => Behaviour::deaf(),
+    };
+    let mut world = World::new(ruled, script);
+    world.play_until(100.0);
+    let names: Vec<(f64, String)> = steps(&world)[5..]
+        .iter()
+        .map(|(at, s)| (*at, s.split(' ').take(2).collect::<Vec<_>>().join(" ")))
+        .collect();
+    let expected = [
+        (4.0, "stop a"),
+        (4.0, "remove a"),
+        (4.0, "remove init"),
+        (4.0, "remove b"),
+        (4.0, "start init"),
+        (5.0, "start a"),
+        (5.0, "start b"),
+    ];
+    assert_eq!(names, expected.map(|(at, s)| (at, s.to_owned())));
+    assert_eq!(world.phase(), Phase::Running);
+    assert_eq!(world.container("b").restart_count, 1);
+    assert_eq!(world.condition("Initialized").0, "True");
+    assert_eq!(world.condition("AllContainersRestarting").0, "False");
+}
+
+#[test]
+fn the_first_and_the_newest_twenty_attempts_are_kept() {
+    let mut world = World::new(one_init("Always"), |_, _| Behaviour::exits(1000, 1));
+    world.play_until(40.0 * 300.0);
+    let attempts: Vec<u32> = world
+        .observed
+        .runtime
+        .containers
+        .iter()
+        .map(|r| r.attempt)
+        .collect();
+    let newest = attempts[0];
+    assert!(newest > 30, "{newest}");
+    let ended = if attempts.len() == 22 { 1 } else { 0 };
+    assert_eq!(attempts[ended..].len(), 21);
+    assert_eq!(attempts.last(), Some(&0));
+    assert_eq!(attempts[attempts.len() - 2], newest - 19 - ended as u32);
+}
+
+#[test]
+fn what_was_decided_survives_a_restart_of_the_daemon() {
+    let mut world = World::new(one_init("Always"), |name: &str, _| match name {
+        "init" => Behaviour::exits(1000, 1),
+        _ => Behaviour::forever(),
+    });
+    world.play_until(20.0);
+    world.restart_daemon();
+    world.play_until(40.0);
+    let times: Vec<f64> = starts(&world).iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [0.0, 1.0, 12.0, 33.0]);
+}
+
+#[test]
+fn a_sandbox_that_cannot_be_stopped_is_tried_again_and_nothing_is_removed_before() {
+    let mut world = World::new(one_init("Never"), |_, _| Behaviour::exits(1000, 1));
+    world.faults.insert("stop sandbox s1".to_owned(), 2);
+    world.faults.insert("remove pod".to_owned(), 1);
+    world.play_until(5.0);
+    world.delete(1);
+    world.play_until(100.0);
+    assert_eq!(
+        steps(&world)[3..],
+        [
+            (1.0, "stop sandbox s1"),
+            (11.0, "stop sandbox s1"),
+            (21.0, "stop sandbox s1"),
+            (21.0, "remove pod"),
+            (31.0, "remove pod"),
+        ]
+    );
+    assert!(world.removed);
+}
