@@ -81,6 +81,27 @@ impl Reason {
     }
 }
 
+impl Reason {
+    const ALL: [Reason; 9] = [
+        Reason::NotFound,
+        Reason::AlreadyExists,
+        Reason::Conflict,
+        Reason::Invalid,
+        Reason::BadRequest,
+        Reason::MethodNotAllowed,
+        Reason::Expired,
+        Reason::ServiceUnavailable,
+        Reason::InternalError,
+    ];
+
+    /// By its name; by its code where the name is not known.
+    fn of(status: &Status) -> Self {
+        let named = Self::ALL.iter().find(|r| r.as_str() == status.reason);
+        let coded = || Self::ALL.iter().find(|r| i32::from(r.code()) == status.code);
+        *named.or_else(coded).unwrap_or(&Reason::InternalError)
+    }
+}
+
 impl ApiError {
     /// An error of that kind.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
@@ -115,6 +136,15 @@ impl ApiError {
     /// A request that makes no sense.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(Reason::BadRequest, message)
+    }
+
+    /// The error that a status tells of.
+    pub fn of(status: Status) -> Self {
+        Self {
+            reason: Reason::of(&status),
+            message: status.message,
+            causes: status.details.map(|d| d.causes).unwrap_or_default(),
+        }
     }
 
     /// The wire form.

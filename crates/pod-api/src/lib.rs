@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod backend;
 pub mod channel;
+pub mod client;
 pub mod error;
 pub mod events;
 pub mod fd;
