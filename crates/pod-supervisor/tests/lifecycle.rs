@@ -3,7 +3,8 @@
 mod common;
 
 use common::{Sandbox, until};
-use pod_wire::supervisor::{Event, ExitRecord, ReplyBody, RequestBody};
+use pod_wire::supervisor::{Event, ExitRecord, FromSupervisor, ReplyBody, RequestBody};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -74,11 +75,30 @@ fn signals_give_128_plus_n_also_real_time_ones() {
 #[test]
 fn a_thousand_fast_exits_each_give_their_code_once() {
     let mut pod = Sandbox::new("fast");
-    for n in 0..1000 {
-        let id = format!("c{n}");
-        let record = pod.run(&id, "exit 37");
-        assert_eq!(record.code, 37);
-        pod.node.ok(RequestBody::Delete { id });
+    // Ten at a time: answers and exits of different containers come interleaved.
+    for batch in 0..100 {
+        let ids: BTreeSet<String> = (0..10).map(|n| format!("c{batch}-{n}")).collect();
+        for id in &ids {
+            let container = pod.container(id, "exit 37");
+            pod.node.ask(RequestBody::CreateAndStart(container));
+        }
+        let (mut answers, mut exited) = (0, BTreeSet::new());
+        while answers < ids.len() || exited != ids {
+            match pod.node.message() {
+                FromSupervisor::Reply(reply) => {
+                    reply.result.unwrap();
+                    answers += 1;
+                }
+                FromSupervisor::Event(Event::Exited(record)) => {
+                    assert_eq!(record.code, 37);
+                    assert!(exited.insert(record.id), "told twice");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        for id in ids {
+            pod.node.ok(RequestBody::Delete { id });
+        }
     }
     assert!(
         !pod.node.has_something(Duration::from_millis(50)),
@@ -99,13 +119,12 @@ fn many_containers_at_once_do_not_mix_their_exits() {
     }
     let (mut answers, mut exits) = (0, 0);
     while answers < 40 || exits < 40 {
-        let (bytes, _) = pod.node.frame().unwrap();
-        match serde_json::from_slice(&bytes).unwrap() {
-            pod_wire::supervisor::FromSupervisor::Reply(reply) => {
+        match pod.node.message() {
+            FromSupervisor::Reply(reply) => {
                 reply.result.unwrap();
                 answers += 1;
             }
-            pod_wire::supervisor::FromSupervisor::Event(Event::Exited(record)) => {
+            FromSupervisor::Event(Event::Exited(record)) => {
                 assert_eq!(record.id, format!("c{}", record.code));
                 exits += 1;
             }
@@ -190,7 +209,7 @@ fn what_a_container_leaves_running_ends_with_it_and_nested_cgroups_go() {
 #[test]
 fn a_frozen_container_can_be_stopped() {
     let mut pod = Sandbox::new("frozen");
-    let mut container = pod.container("c1", "echo up; exec sleep 1000");
+    let mut container = pod.container("c1", "trap '' TERM; echo up; exec sleep 1000");
     pod.give_cgroups(&mut container);
     let own = container.cgroup_dirs[0].clone();
     pod.node.ok(RequestBody::CreateAndStart(container));

@@ -43,10 +43,25 @@ impl Sandbox {
         Self::with(name, &[])
     }
 
+    /// With arguments to the supervisor.
     pub(crate) fn with(name: &str, arguments: &[&str]) -> Self {
+        Self::run_by(&[], name, arguments)
+    }
+
+    /// In a mount namespace of its own; its files are below [`Self::root`].
+    pub(crate) fn with_own_mounts(name: &str) -> Self {
+        Self::run_by(&["unshare", "--mount"], name, &[])
+    }
+
+    /// Where the supervisor's `/` is.
+    pub(crate) fn root(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root", self.child.id()))
+    }
+
+    fn run_by(wrapper: &[&str], name: &str, arguments: &[&str]) -> Self {
         let dir = std::env::temp_dir().join(format!("sup-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
-        fs::create_dir_all(dir.join("state")).unwrap();
+        fs::create_dir_all(&dir).unwrap();
         let supervisor = PathBuf::from(env!("CARGO_BIN_EXE_podwright-supervisor"));
         let launcher = supervisor
             .with_file_name("examples")
@@ -68,8 +83,10 @@ impl Sandbox {
         .unwrap();
         drop(file);
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let mut command = Command::new(supervisor);
+        let mut words = wrapper.iter().map(Path::new).chain([supervisor.as_path()]);
+        let mut command = Command::new(words.next().unwrap());
         command
+            .args(words)
             .args(["--launch-fd", "3", "--node-fd", "4", "--dir"])
             .arg(&dir)
             .args(arguments)
@@ -286,6 +303,12 @@ impl Node {
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    /// The next message, whatever it is.
+    pub(crate) fn message(&mut self) -> FromSupervisor {
+        let (bytes, _) = self.frame().expect("a message");
+        serde_json::from_slice(&bytes).unwrap()
     }
 
     /// The next frame, or `None` at the end of the connection.
