@@ -41,7 +41,7 @@ pub enum ChooseError {
         tag: Option<String>,
     },
     /// The name that the source gives the image is none.
-    #[error("the image calls itself {name:?}: {source}; give it another name with --name")]
+    #[error("the image calls itself {name:?}, which is no name; give it another with --name")]
     BadName {
         /// As the source has it.
         name: String,
@@ -63,7 +63,7 @@ pub enum ChooseError {
         problem: String,
     },
     /// The source cannot be read.
-    #[error("{0}")]
+    #[error(transparent)]
     Source(#[from] SourceError),
 }
 
@@ -96,7 +96,7 @@ struct Candidate {
 }
 
 enum What {
-    Oci(Descriptor),
+    Oci(Box<Descriptor>),
     Docker(DockerEntry),
 }
 
@@ -182,7 +182,7 @@ pub(crate) fn choose(
     };
     let candidate = select(candidates, tag)?;
     match candidate.what {
-        What::Oci(descriptor) => read_oci(source, candidate.labels, descriptor, limits),
+        What::Oci(descriptor) => read_oci(source, candidate.labels, *descriptor, limits),
         What::Docker(entry) => read_docker(source, candidate.labels, &entry, limits),
     }
 }
@@ -260,7 +260,7 @@ fn oci_candidates(
             Some(known) => known.labels.extend(label),
             None => candidates.push(Candidate {
                 labels: label.into_iter().collect(),
-                what: What::Oci(descriptor.clone()),
+                what: What::Oci(Box::new(descriptor.clone())),
             }),
         }
     }

@@ -20,6 +20,8 @@ const TEMPORARY: &str = ".tmp-";
 const RESERVE: &str = ".reserve";
 /// Room for an index of some 500 images.
 const RESERVE_BYTES: usize = 256 << 10;
+/// Files and folders up to which a tree is written out one by one.
+const SYNC_ONE_BY_ONE: usize = 512;
 const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 const EMPTY_INDEX: &[u8] =
     br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
@@ -58,11 +60,11 @@ impl Disk {
         ] {
             private_folder(&folder, folder != disk.root)?;
         }
-        // Someone who holds the lock has swept already.
+        // Whoever holds the lock has swept already, and an import may hold it for minutes.
         if let Some(lock) = disk.try_lock()? {
             disk.sweep()?;
             disk.set_up(&lock)?;
-        } else {
+        } else if !disk.index().exists() {
             let lock = disk.lock(&mut || {})?;
             disk.set_up(&lock)?;
         }
@@ -265,10 +267,34 @@ pub(crate) fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
         .at("write", folder)
 }
 
-/// Writes out all that lies on the file system of `folder`.
-pub(crate) fn sync_all(folder: &Path) -> Result<(), StoreError> {
-    let file = File::open(folder).at("open", folder)?;
-    rustix::fs::syncfs(&file).at("write", folder)
+/// Writes a finished tree out to disk, so that the name it gets next means something after a power cut.
+///
+/// Few files are written out one by one: syncfs(2) would wait for all that other programs have written to the same disk as well.
+pub(crate) fn sync_tree(folder: &Path) -> Result<(), StoreError> {
+    let mut files = vec![folder.to_owned()];
+    let mut folders = vec![folder.to_owned()];
+    while let Some(path) = folders.pop() {
+        for entry in fs::read_dir(&path).at("read", &path)? {
+            let entry = entry.at("read", &path)?;
+            let kind = entry.file_type().at("look at", &entry.path())?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            }
+            // Nothing else may be opened: these are files of an image. Folders carry the names of the rest.
+            if kind.is_dir() || kind.is_file() {
+                files.push(entry.path());
+            }
+        }
+        if files.len() > SYNC_ONE_BY_ONE {
+            let file = File::open(folder).at("open", folder)?;
+            return rustix::fs::syncfs(&file).at("write", folder);
+        }
+    }
+    for path in files {
+        let file = File::open(&path).at("open", &path)?;
+        file.sync_all().at("write", &path)?;
+    }
+    Ok(())
 }
 
 /// A folder that only its owner may enter: layers hold setuid files and device nodes.

@@ -5,7 +5,7 @@
 
 use crate::choose::{self, ChooseError, Chosen};
 use crate::digest::{Digest, Hashing};
-use crate::disk::{Disk, Lock, sync_all, sync_folder_of};
+use crate::disk::{Disk, Lock, sync_folder_of, sync_tree};
 use crate::failure::{At, StoreError};
 use crate::images;
 use crate::index::Index;
@@ -62,7 +62,7 @@ pub enum ImportError {
         source: SourceError,
     },
     /// The source does not say which image is meant.
-    #[error("cannot import {from}: {source}")]
+    #[error("cannot import {from}")]
     Choose {
         /// What was to be imported.
         from: String,
@@ -393,7 +393,7 @@ impl Work<'_> {
         }
         if !fresh.is_empty() {
             reporter.begin(Phase::Finishing, None);
-            sync_all(&layers)?;
+            sync_tree(work.path())?;
             for (folder, place) in &fresh {
                 fs::rename(folder, place).at("name the layer", place)?;
             }

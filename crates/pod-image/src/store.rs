@@ -70,7 +70,7 @@ pub struct Listed {
 #[derive(Debug, thiserror::Error)]
 pub enum FactsError {
     /// The text is no image name.
-    #[error("couldn't parse image name {name:?}: {source}")]
+    #[error("couldn't parse image name {name:?}")]
     Name {
         /// As it was written.
         name: String,
@@ -200,7 +200,8 @@ impl Store {
     pub fn list(&self) -> Result<Vec<Listed>, StoreError> {
         let mut listed = Vec::new();
         for row in self.rows()?.iter() {
-            let image = images::read(&self.disk, &row.digest, &self.limits)?;
+            let image = images::read(&self.disk, &row.digest, &self.limits);
+            let image = image.map_err(|e| name_damage(e, row))?;
             listed.push(Listed {
                 name: row.name.clone(),
                 id: image.id,
@@ -274,6 +275,19 @@ impl Store {
         let known = (Arc::clone(&facts), size);
         self.seen().facts.insert(digest.clone(), known);
         Ok((facts, size))
+    }
+}
+
+/// A list that cannot be made must say which image is in the way.
+fn name_damage(error: StoreError, row: &Row) -> StoreError {
+    match error {
+        StoreError::Damaged { path, problem } => {
+            let name = row.name.as_ref().map(Reference::familiar);
+            let name = name.unwrap_or_else(|| row.digest.to_string());
+            let problem = format!("{problem} (image {name})");
+            StoreError::Damaged { path, problem }
+        }
+        other => other,
     }
 }
 

@@ -424,13 +424,18 @@ impl<R: Read> Tape<R> {
     }
 
     fn skip_rest(&mut self) -> Result<(), TapeError> {
-        let rest = self.left.saturating_add(self.pad);
+        let (left, pad) = (self.left, self.pad);
         self.left = 0;
         self.pad = 0;
-        let skipped = io::copy(&mut (&mut self.inner).take(rest), &mut io::sink())
-            .map_err(|e| read_error(e, &self.within))?;
-        self.offset = self.offset.saturating_add(skipped);
-        if skipped == rest {
+        let mut skip = |bytes: u64| {
+            io::copy(&mut (&mut self.inner).take(bytes), &mut io::sink())
+                .map_err(|e| read_error(e, &self.within))
+        };
+        let skipped = skip(left)?;
+        // Some writers (umoci) leave out the filler after the last entry: then the next read finds the end.
+        let filler = skip(pad)?;
+        self.offset = self.offset.saturating_add(skipped + filler);
+        if skipped == left {
             return Ok(());
         }
         Err(TapeError::Truncated {

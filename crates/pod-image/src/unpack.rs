@@ -334,11 +334,17 @@ impl LayerWriter<'_> {
 
     fn hard_link(&self, folder: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), Fault> {
         let shown = String::from_utf8_lossy(&entry.link).into_owned();
-        let target = self.clean(&entry.link)?;
+        let of_target = |fault| match fault {
+            Fault::Refused(problem) => {
+                Fault::Refused(format!("is a hard link to {shown:?}, which {problem}"))
+            }
+            other => other,
+        };
+        let target = self.clean(&entry.link).map_err(of_target)?;
         let Some((target_name, parents)) = target.split_last() else {
             return refuse(format!("is a hard link to {shown:?}, which is no file"));
         };
-        let target_folder = self.walk(parents, false)?;
+        let target_folder = self.walk(parents, false).map_err(of_target)?;
         let found =
             dirs::stat(&target_folder, os(target_name)).step("look for the link's target")?;
         let Some(found) = found.filter(|stat| !dirs::is_whiteout(stat)) else {
@@ -383,11 +389,11 @@ fn times(stat: &Stat) -> Timestamps {
     };
     Timestamps {
         last_access: time(
-            stat.st_atime as i64,
+            stat.st_atime,
             i64::try_from(stat.st_atime_nsec).unwrap_or(0),
         ),
         last_modification: time(
-            stat.st_mtime as i64,
+            stat.st_mtime,
             i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
         ),
     }
@@ -541,7 +547,8 @@ fn special(folder: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), Fault> {
 fn own_by_name(folder: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), Fault> {
     let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
     let nofollow = AtFlags::SYMLINK_NOFOLLOW;
-    fs::chownat(folder, os(name), Some(uid), Some(gid), nofollow).step("set its owner")?;
+    fs::chownat(folder, os(name), Some(uid), Some(gid), nofollow)
+        .step("set its owner (it needs root)")?;
     fs::utimensat(folder, os(name), &entry_times(entry), nofollow).step("set its times")
 }
 
@@ -549,7 +556,7 @@ fn own_by_name(folder: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), Fault
 fn set_attributes(own: impl AsFd, entry: &Entry) -> Result<(), Fault> {
     let own = own.as_fd();
     let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
-    fs::fchown(own, Some(uid), Some(gid)).step("set its owner")?;
+    fs::fchown(own, Some(uid), Some(gid)).step("set its owner (it needs root)")?;
     fs::fchmod(own, Mode::from_raw_mode(entry.mode)).step("set its mode")?;
     for (name, value) in entry.xattrs.iter().filter(|(name, _)| may_set(name)) {
         match fs::fsetxattr(own, name.as_str(), value, XattrFlags::empty()) {

@@ -304,14 +304,26 @@ impl Default for Rig {
 }
 
 impl Rig {
+    /// In memory, so that a busy disk slows no test down.
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("root")).unwrap();
-        Self { folder, store }
+        Self::with_limits(pod_image::Limits::default())
     }
 
     pub(crate) fn with_limits(limits: pod_image::Limits) -> Self {
+        let memory = Path::new("/dev/shm");
+        let folder = match memory.is_dir() && root() {
+            true => tempfile::tempdir_in(memory),
+            false => tempfile::tempdir(),
+        };
+        Self::in_folder(folder.unwrap(), limits)
+    }
+
+    pub(crate) fn on_disk() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(folder, pod_image::Limits::default())
+    }
+
+    fn in_folder(folder: tempfile::TempDir, limits: pod_image::Limits) -> Self {
         let store = Store::with_limits(&folder.path().join("root"), limits).unwrap();
         Self { folder, store }
     }

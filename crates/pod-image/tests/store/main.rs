@@ -1,4 +1,8 @@
 //! The store from outside, with images that the tests make themselves.
 
 mod forms;
+mod keeping;
 mod kit;
+mod refusals;
+mod tools;
+mod unpack;
