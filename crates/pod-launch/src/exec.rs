@@ -37,8 +37,8 @@ pub(crate) fn exec(request: &Exec, fds: Vec<OwnedFd>) -> Result<Done, Failure> {
         &[]
     };
     let program = Program::other(process, &request.command, extra);
-    let cgroups = open_cgroups(&request.cgroup_dirs)?;
     let handles = Handles::take(&init, request.init_pid)?;
+    let cgroups = open_cgroups(&request.cgroup_dirs)?;
     let oom_score_adj = oom::get(handles.process(request.init_pid)?)?;
 
     // From the join on, processes of the container may see this one, and must not get into it.

@@ -188,7 +188,12 @@ mod tests {
 
     #[test]
     fn a_program_is_found_as_execvp_finds_it_or_refused_in_known_words() {
-        let table: [(&[&str], &[&str], Result<&str, &str>); 9] = [
+        type Row = (
+            &'static [&'static str],
+            &'static [&'static str],
+            Result<&'static str, &'static str>,
+        );
+        let table: [Row; 9] = [
             (&["sh"], &["PATH=/nowhere:/bin"], Ok("/bin/sh")),
             (&["sh"], &[], Ok("/usr/bin/sh")),
             (&["/bin/sh"], &["PATH=/nowhere"], Ok("/bin/sh")),

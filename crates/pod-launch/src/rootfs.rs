@@ -41,12 +41,14 @@ pub(crate) fn mount(rootfs: &Rootfs, target: &Path) -> Result<Root, Failure> {
     let over = open(target)?;
     let own = match rootfs {
         Rootfs::Overlay { lower, upper, work } => {
-            let layers = lower
+            let layers: Vec<OwnedFd> = lower
                 .iter()
                 .map(|layer| open(layer))
-                .collect::<Result<Vec<_>, _>>()?;
+                .collect::<Result<_, _>>()?;
+            let work = open(work)?;
+            forget_mount_before(&work);
             let doing = format!("mounting an overlay of {} layers", layers.len());
-            overlay(&layers, open(upper)?, open(work)?, &over).at(STEP, doing)?;
+            overlay(&layers, open(upper)?, work, &over).at(STEP, doing)?;
             true
         }
         Rootfs::Bind { folder } => {
@@ -59,6 +61,15 @@ pub(crate) fn mount(rootfs: &Rootfs, target: &Path) -> Result<Root, Failure> {
         fd: open(target)?,
         own,
     })
+}
+
+/// Takes away the kernel's mark that this layer was mounted without being written back. It guards against a crash of the node,
+/// which no attempt survives; here it only means that a create is tried again.
+fn forget_mount_before(work: &OwnedFd) {
+    // None of them is there on the first try; the kernel says so itself if one cannot be removed.
+    let _ = unlinkat(work, "work/incompat/volatile/dirty", AtFlags::empty());
+    let _ = unlinkat(work, "work/incompat/volatile", AtFlags::REMOVEDIR);
+    let _ = unlinkat(work, "work/incompat", AtFlags::REMOVEDIR);
 }
 
 /// Replaces or refuses what would mislead a mount, and makes the folders and files that are asked for.
@@ -159,29 +170,31 @@ fn check_target(root: &Root, mount: &Mount) -> Result<(), Failure> {
 /// libcontainer then says that it is not there.
 fn make_cwd(root: &Root, mounts: &[Mount], cwd: &Path) -> Result<(), Failure> {
     let cwd = resolve(root, cwd)?;
-    let covering = mounts
-        .iter()
-        .rev()
-        .filter(|mount| cwd.starts_with(mount.destination()))
-        .max_by_key(|mount| mount.destination().components().count());
-    let Some(mount) = covering else {
+    let mut covering: Option<(PathBuf, &Mount)> = None;
+    for mount in mounts {
+        let at = resolve(root, mount.destination())?;
+        // The deepest one is what shows, and of two at one place the later.
+        let deeper =
+            |(other, _): &(PathBuf, &Mount)| at.components().count() >= other.components().count();
+        if cwd.starts_with(&at) && covering.as_ref().is_none_or(deeper) {
+            covering = Some((at, mount));
+        }
+    }
+    let Some((at, mount)) = covering else {
         return make_folders(&root.fd, &cwd);
     };
-    let bound = mount
-        .options()
-        .iter()
-        .flatten()
-        .any(|option| option == "bind" || option == "rbind");
-    let below = cwd
-        .strip_prefix(mount.destination())
-        .unwrap_or(Path::new(""));
-    let writable = !mount
-        .options()
-        .iter()
-        .flatten()
-        .any(|option| option == "ro");
+    let has = |name: &str| {
+        mount
+            .options()
+            .iter()
+            .flatten()
+            .any(|option| option == name)
+    };
+    let below = cwd.strip_prefix(&at).unwrap_or(Path::new(""));
     match mount.source() {
-        Some(source) if bound && writable && !below.as_os_str().is_empty() => {
+        Some(source)
+            if (has("bind") || has("rbind")) && !has("ro") && !below.as_os_str().is_empty() =>
+        {
             let source = folder(source).at(STEP, format!("opening {}", source.display()))?;
             make_folders(&source, below)
         }

@@ -139,6 +139,15 @@ fn open_in_cgroup(cgroup: &Path, device: &str) -> Result<(), i32> {
     }
 }
 
+/// Removes a cgroup at its end.
+struct Cgroup(std::path::PathBuf);
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
 #[test]
 fn the_kernel_takes_the_program_and_refuses_what_it_refuses() {
     let unified = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
@@ -151,6 +160,7 @@ fn the_kernel_takes_the_program_and_refuses_what_it_refuses() {
     let cgroup =
         Path::new(unified).join(format!("podwright-launch-devices-{}", std::process::id()));
     std::fs::create_dir(&cgroup).unwrap();
+    let _guard = Cgroup(cgroup.clone());
     let before = open_in_cgroup(&cgroup, "/dev/kmsg");
     let filtered = || {
         let given: Vec<Rule> = rules(DENY_ALL).into_iter().chain(ALWAYS).collect();
@@ -162,7 +172,6 @@ fn the_kernel_takes_the_program_and_refuses_what_it_refuses() {
         ))
     };
     let after = filtered();
-    std::fs::remove_dir(&cgroup).unwrap();
     assert_eq!(before, Ok(()));
     assert_eq!(after.unwrap(), (Err(1), Ok(())));
     // A jump out of the program: refused, with the verifier's words.

@@ -570,3 +570,120 @@ fn a_launcher_that_is_not_sealed_refuses_to_work() {
         },
     );
 }
+
+#[test]
+fn a_create_that_failed_can_be_tried_again_with_the_same_folders() {
+    isolated(
+        "create::a_create_that_failed_can_be_tried_again_with_the_same_folders",
+        |rig| {
+            let (step, _) = rig
+                .create(rig.plan("c1", &["nosuch"]))
+                .expect_err("it cannot run");
+            assert_eq!(step, "start");
+            assert_eq!(
+                rig.run(rig.plan("c1", &["echo", "again"])),
+                (0, "again\n".to_owned())
+            );
+        },
+    );
+}
+
+#[test]
+fn a_container_may_see_its_own_cgroup_only() {
+    isolated("create::a_container_may_see_its_own_cgroup_only", |rig| {
+        let mut plan = rig.plan(
+            "c1",
+            &[
+                "sh",
+                "-c",
+                "cat /proc/self/cgroup; ls /sys/fs/cgroup/pids /sys/fs/cgroup",
+            ],
+        );
+        plan.config["linux"]["namespaces"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"type": "cgroup"}));
+        plan.mount(
+            "/sys/fs/cgroup",
+            "cgroup",
+            "cgroup",
+            &["nosuid", "noexec", "nodev", "ro"],
+        );
+        let (_, text) = rig.run(plan);
+        assert!(text.contains("cgroup.procs"), "{text}");
+        assert!(!text.contains("podwright-launch"), "{text}");
+    });
+}
+
+#[test]
+fn too_little_memory_for_a_start_is_an_error_and_no_hang() {
+    isolated(
+        "create::too_little_memory_for_a_start_is_an_error_and_no_hang",
+        |rig| {
+            let mut plan = rig.plan("c1", &["true"]);
+            plan.config["linux"]["resources"]["memory"] = json!({"limit": 200_000});
+            let at = std::time::Instant::now();
+            // Whether so little is too little depends on the kernel; what counts is that there is an answer.
+            match rig.create(plan) {
+                Ok(container) => {
+                    rig.start(&container);
+                    rig.wait(container.pid);
+                }
+                Err((step, cause)) => {
+                    eprintln!("{step}: {cause}");
+                    assert_nothing_left(rig, "c1");
+                }
+            }
+            assert!(at.elapsed().as_secs() < 10);
+        },
+    );
+}
+
+#[test]
+fn a_mount_made_in_a_container_reaches_the_node_only_if_that_is_asked_for() {
+    isolated(
+        "create::a_mount_made_in_a_container_reaches_the_node_only_if_that_is_asked_for",
+        |rig| {
+            use rustix::mount::{
+                MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount,
+            };
+            let volume = rig.folder.join("volume");
+            fs::create_dir(&volume).unwrap();
+            mount("t", &volume, "tmpfs", MountFlags::empty(), c"").unwrap();
+            mount_change(&volume, MountPropagationFlags::SHARED).unwrap();
+            for (id, propagation, expected) in
+                [("private", "private", false), ("shared", "shared", true)]
+            {
+                fs::create_dir_all(volume.join(id)).unwrap();
+                let mut plan = rig.plan(
+                    id,
+                    &[
+                        "busybox",
+                        "mount",
+                        "-t",
+                        "tmpfs",
+                        "t",
+                        &format!("/volume/{id}"),
+                    ],
+                );
+                let caps = json!(["CAP_SYS_ADMIN"]);
+                plan.config["process"]["capabilities"] =
+                    json!({"bounding": caps, "effective": caps, "permitted": caps});
+                plan.config["linux"]["rootfsPropagation"] = json!(propagation);
+                plan.mount(
+                    "/volume",
+                    "bind",
+                    volume.to_str().unwrap(),
+                    &["rbind", "rshared"],
+                );
+                let (code, text) = rig.run(plan);
+                assert_eq!((code, text.as_str()), (0, ""), "{id}");
+                let seen = fs::read_to_string("/proc/self/mountinfo")
+                    .unwrap()
+                    .contains(&format!("volume/{id} "));
+                assert_eq!(seen, expected, "{id}");
+            }
+            unmount(&volume, UnmountFlags::DETACH).unwrap();
+        },
+    );
+}

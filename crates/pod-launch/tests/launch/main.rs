@@ -4,3 +4,4 @@ mod create;
 mod exec;
 mod hostile;
 mod rig;
+mod speed;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Set in the inner process to the outer one's pid.
+/// Set in the inner process to what tells this run from all others.
 const INSIDE: &str = "PODWRIGHT_LAUNCH_TEST";
 
 /// Runs `test` (whose full name is `name`) as the first process of new namespaces.
@@ -32,6 +32,8 @@ pub(crate) fn isolated(name: &str, test: impl FnOnce(&mut Rig)) {
         Path::new("/bin/busybox").exists(),
         "these tests need Debian's package busybox or busybox-static"
     );
+    let run =
+        format!("{}-{:?}", std::process::id(), std::thread::current().id()).replace(['(', ')'], "");
     let own = std::env::current_exe().expect("the test's own program");
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("log");
@@ -47,8 +49,14 @@ pub(crate) fn isolated(name: &str, test: impl FnOnce(&mut Rig)) {
             "--kill-child",
         ])
         .arg(own)
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env(INSIDE, std::process::id().to_string())
+        .args([
+            "--exact",
+            name,
+            "--nocapture",
+            "--test-threads=1",
+            "--include-ignored",
+        ])
+        .env(INSIDE, &run)
         .env("TMPDIR", folder.path())
         .stdin(std::process::Stdio::null())
         .stdout(
@@ -62,11 +70,21 @@ pub(crate) fn isolated(name: &str, test: impl FnOnce(&mut Rig)) {
         .status()
         .expect("unshare runs");
     let text = fs::read_to_string(&log).unwrap_or_default();
+    // Whatever became of the test: its processes are dead with the first of them.
+    remove_all_cgroups(&cgroup_of(&run));
     assert!(status.success(), "{name} failed inside:\n{text}");
+    if name.starts_with("speed::") {
+        println!("{text}");
+    }
     assert!(
         text.contains("1 passed"),
         "{name} did not run inside:\n{text}"
     );
+}
+
+/// The cgroup above all of a run.
+fn cgroup_of(run: &str) -> String {
+    format!("/podwright-launch-{run}")
 }
 
 /// What a container is made with, before it is.
@@ -117,7 +135,7 @@ impl Rig {
         Self {
             image,
             launcher,
-            cgroup: format!("/podwright-launch-{outer}"),
+            cgroup: cgroup_of(outer),
             folder,
             launched: Vec::new(),
         }
@@ -365,10 +383,24 @@ impl Rig {
             !mounts.contains(&*ours),
             "a mount of the test is left:\n{mounts}"
         );
-        for entry in fs::read_dir("/sys/fs/cgroup").expect("cgroups").flatten() {
-            remove_cgroups(&entry.path().join(self.cgroup.trim_start_matches('/')));
-        }
-        remove_cgroups(&Path::new("/sys/fs/cgroup").join(self.cgroup.trim_start_matches('/')));
+        remove_all_cgroups(&self.cgroup);
+        assert!(
+            self.cgroup_dirs("").is_empty(),
+            "a cgroup of the test is left"
+        );
+    }
+}
+
+/// Removes the cgroups of a run from every hierarchy.
+fn remove_all_cgroups(name: &str) {
+    let below = name.trim_start_matches('/');
+    let root = Path::new("/sys/fs/cgroup");
+    let hierarchies = fs::read_dir(root)
+        .expect("cgroups")
+        .flatten()
+        .map(|entry| entry.path());
+    for hierarchy in hierarchies.chain([root.to_path_buf()]) {
+        remove_cgroups(&hierarchy.join(below));
     }
 }
 
