@@ -34,13 +34,12 @@ impl Launchers {
 
     /// The one that waits, or a new one.
     pub(crate) fn take(&mut self) -> io::Result<Launcher> {
-        if let Some(launcher) = self.ahead.take() {
-            match pidfd::outcome(&launcher.pidfd, launcher.pid) {
-                Ok(Outcome::Running) => return Ok(launcher),
-                // It ended while it waited, and is reaped now.
-                Ok(_) | Err(_) => {}
-            }
+        if let Some(launcher) = self.ahead.take()
+            && let Ok(Outcome::Running) = pidfd::outcome(&launcher.pidfd, launcher.pid)
+        {
+            return Ok(launcher);
         }
+        // None waited, or it ended while it did, and is reaped now.
         self.start()
     }
 

@@ -59,7 +59,10 @@ impl Sandbox {
     }
 
     fn run_by(wrapper: &[&str], name: &str, arguments: &[&str]) -> Self {
-        let dir = std::env::temp_dir().join(format!("sup-{name}-{}", std::process::id()));
+        // In memory, as /run is.
+        let memory = Some(PathBuf::from("/dev/shm")).filter(|d| d.is_dir());
+        let base = memory.unwrap_or_else(std::env::temp_dir);
+        let dir = base.join(format!("sup-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
         let supervisor = PathBuf::from(env!("CARGO_BIN_EXE_podwright-supervisor"));
