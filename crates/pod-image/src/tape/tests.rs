@@ -40,15 +40,15 @@ fn read(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, TapeError> {
 #[test]
 fn records_are_split_by_their_length_and_not_at_line_breaks() {
     let record = b"13 a=x\ny\nz=w\n9 path=b\n";
-    let (key, value, rest) = pax_record(record).unwrap();
+    let (key, value, rest) = pax::record(record).unwrap();
     assert_eq!((key, value), (&b"a"[..], &b"x\ny\nz=w"[..]));
-    let (key, value, rest) = pax_record(rest).unwrap();
+    let (key, value, rest) = pax::record(rest).unwrap();
     assert_eq!((key, value, rest), (&b"path"[..], &b"b"[..], &b""[..]));
     for bad in [
         "", "9", "9 a=b", "99 a=b\n", "5 a=b\n", "4 =b\n", "x a=b\n", "0 a=b\n", "6 ab=\n",
     ] {
         assert!(
-            bad == "6 ab=\n" || pax_record(bad.as_bytes()).is_none(),
+            bad == "6 ab=\n" || pax::record(bad.as_bytes()).is_none(),
             "{bad:?}"
         );
     }
@@ -67,7 +67,7 @@ fn times_keep_sign_and_fraction() {
         ("", None),
         ("99999999999999999999", None),
     ] {
-        assert_eq!(pax_time(text.as_bytes()), expect, "{text}");
+        assert_eq!(pax::time(text.as_bytes()), expect, "{text}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod forms;
 mod keeping;
+mod killed;
 mod kit;
 mod refusals;
 mod tools;
