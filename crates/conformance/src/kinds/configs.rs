@@ -35,8 +35,7 @@ pub const KINDS: &[(&str, Check)] = &[
         answer(value.map(|v| json!({ "value": v })), expect)
     }),
     ("formatMap", |given, expect| {
-        let map: Option<BTreeMap<String, String>> = get(given, "map")?;
-        let text = fields::format_map(&map.unwrap_or_default());
+        let text = fields::format_map(&map(given, "map")?);
         same(&json!({ "text": text }), expect)
     }),
     ("splitSubscriptedPath", |given, expect| {
@@ -54,7 +53,7 @@ pub const KINDS: &[(&str, Check)] = &[
     }),
     ("subPathExpr", |given, expect| {
         let mount: VolumeMount = get(given, "volumeMount")?;
-        let path = expand_sub_path(&mount, &get(given, "env")?);
+        let path = expand_sub_path(&mount, &map(given, "env")?);
         answer(path.map(|p| json!({ "subPath": p })), expect)
     }),
     ("hostsFile", hosts),
@@ -101,6 +100,16 @@ fn get<T: DeserializeOwned>(given: &Value, key: &str) -> Result<T, String> {
 /// A list of texts; absent and null are empty.
 fn list(given: &Value, key: &str) -> Result<Vec<String>, String> {
     Ok(get::<Option<Vec<String>>>(given, key)?.unwrap_or_default())
+}
+
+/// A map of texts; absent and null are empty.
+fn map(given: &Value, key: &str) -> Result<BTreeMap<String, String>, String> {
+    Ok(get::<Option<_>>(given, key)?.unwrap_or_default())
+}
+
+/// A text; absent and null are "".
+fn text(given: &Value, key: &str) -> Result<String, String> {
+    Ok(get::<Option<_>>(given, key)?.unwrap_or_default())
 }
 
 /// `Ok` if `got` is `expect`.
@@ -152,18 +161,17 @@ fn node(ips: Vec<String>) -> Result<NodeFacts, String> {
 }
 
 fn expansion(given: &Value, expect: &Value) -> Result<(), String> {
-    let env: BTreeMap<String, String> = get(given, "env")?;
+    let env = map(given, "env")?;
     let input: String = get(given, "input")?;
     let output = expand(&input, |name| env.get(name).cloned());
     same(&json!({ "output": output }), expect)
 }
 
 fn command_and_args(given: &Value, expect: &Value) -> Result<(), String> {
-    let env: Option<BTreeMap<String, String>> = get(given, "env")?;
     let (command, args) = expand_command_and_args(
         &list(given, "command")?,
         &list(given, "args")?,
-        &env.unwrap_or_default(),
+        &map(given, "env")?,
     );
     same(&json!({ "command": command, "args": args }), expect)
 }
@@ -171,15 +179,15 @@ fn command_and_args(given: &Value, expect: &Value) -> Result<(), String> {
 /// `given.services` in the form of the API.
 fn services(given: &Value) -> Result<Vec<Service>, String> {
     let services: Option<Vec<Value>> = get(given, "services")?;
-    let text = |value: &Value, path: &str| {
+    let field = |value: &Value, path: &str| {
         let found = value.pointer(path).and_then(Value::as_str);
         found.unwrap_or_default().to_owned()
     };
     let service = |service: &Value| {
         let ports = service.pointer("/spec/ports").and_then(Value::as_array);
         let port = |port: &Value| ServicePort {
-            name: text(port, "/name"),
-            protocol: text(port, "/protocol"),
+            name: field(port, "/name"),
+            protocol: field(port, "/protocol"),
             port: port
                 .get("port")
                 .and_then(Value::as_i64)
@@ -187,9 +195,9 @@ fn services(given: &Value) -> Result<Vec<Service>, String> {
                 .unwrap_or(0),
         };
         Service {
-            name: text(service, "/metadata/name"),
-            namespace: text(service, "/metadata/namespace"),
-            cluster_ip: text(service, "/spec/clusterIP"),
+            name: field(service, "/metadata/name"),
+            namespace: field(service, "/metadata/namespace"),
+            cluster_ip: field(service, "/spec/clusterIP"),
             ports: ports.into_iter().flatten().map(port).collect(),
         }
     };
@@ -299,15 +307,14 @@ fn hosts(given: &Value, expect: &Value) -> Result<(), String> {
         let node: String = get(given, "nodeHostsFile")?;
         host_network_hosts_file(&node, &aliases)
     } else {
-        let (name, domain): (String, String) = (get(given, "hostname")?, get(given, "domain")?);
+        let (name, domain) = (text(given, "hostname")?, text(given, "domain")?);
         hosts_file(&list(given, "podIPs")?, &name, &domain, &aliases)
     };
     same(&json!({ "content": content }), expect)
 }
 
 fn resolv_conf(given: &Value, expect: &Value) -> Result<(), String> {
-    let text: String = get(given, "text")?;
-    let got = dns::parse_resolv_conf(&text).map(|resolver| {
+    let got = dns::parse_resolv_conf(&text(given, "text")?).map(|resolver| {
         json!({
             "nameservers": resolver.servers,
             "searches": resolver.searches,
@@ -321,7 +328,7 @@ fn pod_dns(given: &Value, expect: &Value) -> Result<(), String> {
     let mut node = node(Vec::new())?;
     node.resolv_conf = get(given, "hostResolvConf")?;
     node.cluster_dns = list(given, "clusterDNS")?;
-    node.cluster_domain = get(given, "clusterDomain")?;
+    node.cluster_domain = text(given, "clusterDomain")?;
     let (resolver, _) = dns::pod_dns(&get(given, "pod")?, &node).map_err(|e| e.to_string())?;
     let got = json!({
         "servers": resolver.servers,
@@ -332,12 +339,12 @@ fn pod_dns(given: &Value, expect: &Value) -> Result<(), String> {
 }
 
 fn pod_dns_type(given: &Value, expect: &Value) -> Result<(), String> {
-    let text: String = get(given, "dnsPolicy")?;
+    let name = text(given, "dnsPolicy")?;
     let policy = get::<DnsPolicy>(given, "dnsPolicy");
-    let host_network: bool = get(given, "hostNetwork")?;
+    let host_network = given.get("hostNetwork") == Some(&Value::Bool(true));
     let got = policy
         .map(|policy| json!({ "type": dns::pod_dns_type(policy, host_network).as_str() }))
-        .map_err(|_| format!("invalid DNSPolicy={text}"));
+        .map_err(|_| format!("invalid DNSPolicy={name}"));
     answer(got, expect)
 }
 
@@ -346,7 +353,7 @@ fn hostname(given: &Value, expect: &Value) -> Result<(), String> {
     if given.pointer("/gates/HostnameOverride") == Some(&Value::Bool(false)) {
         pod.spec.hostname_override = None;
     }
-    let cluster_domain: String = get(given, "clusterDomain")?;
+    let cluster_domain = text(given, "clusterDomain")?;
     let got = pod_hostname(&pod, &cluster_domain)
         .map(|(hostname, domain)| json!({ "hostname": hostname, "domain": domain }));
     answer(got, expect)
@@ -356,7 +363,7 @@ fn run_as_non_root(given: &Value, expect: &Value) -> Result<(), String> {
     let pod: Pod = get(given, "pod")?;
     let name: String = get(given, "container")?;
     let (_, _, container) = pod.spec.find(&name).ok_or("no such container")?;
-    let image_name: String = get(given, "imageUsername")?;
+    let image_name = text(given, "imageUsername")?;
     let user = match get::<Option<i64>>(given, "imageUid")? {
         Some(uid) => ImageUser::Uid(uid),
         None if image_name.is_empty() => ImageUser::Unknown,
