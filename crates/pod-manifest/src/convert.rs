@@ -1,8 +1,7 @@
 //! Wire types ⇄ model. Both have the same JSON, so the way leads through JSON values; what does not fit names its field.
 
-use crate::validate::{FieldError, Kind};
 use k8s_openapi::api::core::v1 as wire;
-use pod_model::pod::Pod;
+use pod_model::pod::{Pod, PodSpec};
 use pod_model::status::PodStatus;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,25 +23,6 @@ pub enum ConvertError {
     Json(#[source] serde_json::Error),
 }
 
-impl From<ConvertError> for FieldError {
-    fn from(error: ConvertError) -> Self {
-        match error {
-            ConvertError::Field { path, cause } => Self {
-                kind: Kind::TypeInvalid,
-                field: path,
-                bad_value: None,
-                detail: cause,
-            },
-            ConvertError::Json(cause) => Self {
-                kind: Kind::Internal,
-                field: String::new(),
-                bad_value: None,
-                detail: cause.to_string(),
-            },
-        }
-    }
-}
-
 /// The model of a Pod: metadata and spec. `status` is not taken over; see [`status_to_model`].
 ///
 /// Fields that the model does not have are left out without a word: [`crate::support`] tells of them. Give it a pod after
@@ -53,6 +33,11 @@ pub fn to_model(pod: &wire::Pod) -> Result<Pod, ConvertError> {
         fields.remove("status");
     }
     from_json(value)
+}
+
+/// The model of a spec alone.
+pub(crate) fn spec_to_model(spec: &wire::PodSpec) -> Result<PodSpec, ConvertError> {
+    from_json(serde_json::to_value(spec).map_err(ConvertError::Json)?)
 }
 
 /// The model of a status.

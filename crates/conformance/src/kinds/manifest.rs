@@ -19,9 +19,12 @@ use pod_manifest::validate::resources::{Level, validate_resize_policy, validate_
 use pod_manifest::validate::security::{
     validate_host_users, validate_security_context, validate_sysctls,
 };
+use pod_manifest::validate::status::validate_status_update;
 use pod_manifest::validate::system::{
     validate_file_key_volumes, validate_host_name, validate_os_name,
 };
+use pod_manifest::validate::transition::{Which, validate_transition};
+use pod_manifest::validate::update::{validate_ephemeral_update, validate_pod_update};
 use pod_manifest::validate::volumes::{validate_pull_policy, validate_volumes};
 use pod_manifest::validate::{Errors, FieldError, Options};
 use pod_manifest::{Path, validate_pod, wire};
@@ -90,6 +93,8 @@ impl Input<'_> {
             None | Some(Value::Null) => Options::none(),
             Some(value) => serde_json::from_value(value.clone()).map_err(|e| e.to_string())?,
         };
+        options.bound_pods_have_no_nominated_node =
+            self.gates["ClearingNominatedNodeNameAfterBinding"] != false;
         options.strict_addresses = self.gates["StrictIPCIDRValidation"] != false;
         options.allow_privileged = self.get("allowPrivileged")?;
         Ok(options)
@@ -102,6 +107,28 @@ impl Input<'_> {
         let e = &mut errors;
         match function {
             "validatePodCreate" => return Ok(validate_pod(&self.get("pod")?, &options)),
+            "validatePodUpdate" => {
+                let (new, old) = (self.get("newPod")?, self.get("oldPod")?);
+                return Ok(validate_pod_update(&new, &old, &options));
+            }
+            "validatePodEphemeralContainersUpdate" => {
+                let (new, old) = (self.get("newPod")?, self.get("oldPod")?);
+                return Ok(validate_ephemeral_update(&new, &old, &options));
+            }
+            "validatePodStatusUpdate" => {
+                let (new, old) = (self.get("newPod")?, self.get("oldPod")?);
+                return Ok(validate_status_update(&new, &old, &options));
+            }
+            "validateContainerStateTransition" | "validateInitContainerStateTransition" => {
+                let which = match function {
+                    "validateContainerStateTransition" => Which::Containers,
+                    _ => Which::InitContainers,
+                };
+                let new: Vec<wire::ContainerStatus> = self.get("newStatuses")?;
+                let old: Vec<wire::ContainerStatus> = self.get("oldStatuses")?;
+                let spec = self.get("podSpec")?;
+                validate_transition(which, &new, &old, &spec, &path, &options, e);
+            }
             "validateContainers" | "validateInitContainers" | "validateEphemeralContainers" => {
                 self.containers(function, &path, &options, e)?;
             }

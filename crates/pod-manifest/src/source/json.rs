@@ -5,6 +5,9 @@ use super::scalar::Scalar;
 use serde::de::IgnoredAny;
 use std::rc::Rc;
 
+/// Levels that values may lie in each other; deeper text is left to the YAML parser, which refuses it.
+const MAX_DEPTH: usize = 200;
+
 /// The values of a text that is JSON from beginning to end (one value, or several after each other); `None` if it is not.
 pub(super) fn parse(text: &str) -> Option<Vec<Rc<Node>>> {
     if !text.trim_start().starts_with('{') {
@@ -19,6 +22,7 @@ pub(super) fn parse(text: &str) -> Option<Vec<Rc<Node>>> {
         text,
         position: 0,
         line: 1,
+        depth: 0,
     };
     (0..count).map(|_| walk.value()).collect()
 }
@@ -27,6 +31,7 @@ struct Walk<'t> {
     text: &'t str,
     position: usize,
     line: usize,
+    depth: usize,
 }
 
 impl<'t> Walk<'t> {
@@ -59,6 +64,10 @@ impl<'t> Walk<'t> {
     fn value(&mut self) -> Option<Rc<Node>> {
         self.skip(b"");
         let line = self.line;
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return None;
+        }
         let value = match self.peek()? {
             b'{' => Value::Map(self.map()?),
             b'[' => Value::List(self.list()?),
@@ -73,6 +82,7 @@ impl<'t> Walk<'t> {
                 plain: true,
             }),
         };
+        self.depth -= 1;
         Some(Rc::new(Node::new(line, value)))
     }
 

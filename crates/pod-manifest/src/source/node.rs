@@ -11,6 +11,8 @@ pub(crate) struct Node {
     pub(crate) value: Value,
     /// Size of the whole tree below, aliases counted each time: keeps expansion bounded.
     pub(super) weight: usize,
+    /// Levels below and including this one, aliases followed: keeps recursion bounded.
+    pub(super) depth: usize,
 }
 
 /// What a node is.
@@ -41,19 +43,16 @@ pub(crate) struct Entry {
 
 impl Node {
     pub(super) fn new(line: usize, value: Value) -> Self {
-        let below = match &value {
-            Value::Scalar(scalar) => scalar.text.len(),
-            Value::List(items) => items.iter().map(|i| i.weight).sum(),
-            Value::Map(map) => map
-                .entries
-                .iter()
-                .map(|e| e.key.len().saturating_add(e.value.weight))
-                .fold(0, usize::saturating_add),
+        let (below, depth) = match &value {
+            Value::Scalar(scalar) => (scalar.text.len(), 0),
+            Value::List(items) => sum(items.iter().map(|i| (0, i.as_ref()))),
+            Value::Map(map) => sum(map.entries.iter().map(|e| (e.key.len(), e.value.as_ref()))),
         };
         Self {
             line,
             value,
             weight: below.saturating_add(16),
+            depth: depth + 1,
         }
     }
 
@@ -85,6 +84,14 @@ impl Node {
             _ => None,
         }
     }
+}
+
+/// Weight and depth of children, each with the weight of its key.
+fn sum<'a>(children: impl Iterator<Item = (usize, &'a Node)>) -> (usize, usize) {
+    children.fold((0, 0), |(weight, depth), (key, child)| {
+        let weight = weight.saturating_add(key).saturating_add(child.weight);
+        (weight, depth.max(child.depth))
+    })
 }
 
 impl Map {

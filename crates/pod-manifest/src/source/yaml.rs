@@ -10,6 +10,9 @@ use std::rc::Rc;
 /// All that aliases may add to the documents of one text, in the weight of [`Node`].
 const MAX_EXPANSION: usize = 4 << 20;
 
+/// Levels that values may lie in each other, aliases followed. No Kubernetes type needs a tenth of it.
+const MAX_DEPTH: usize = 200;
+
 pub(super) fn parse(text: &str) -> Result<Vec<Rc<Node>>, Problem> {
     let options = granit_parser::options! { emit_comments: false };
     let mut composer = Composer {
@@ -82,6 +85,12 @@ where
             _ => return Err(Problem::new(line, "not valid YAML: a value was expected")),
         };
         let node = Rc::new(Node::new(line, value));
+        if node.depth > MAX_DEPTH {
+            return Err(Problem::new(
+                line,
+                format!("values lie deeper than {MAX_DEPTH} levels in each other: refused"),
+            ));
+        }
         if anchor > 0 {
             self.anchors.insert(anchor, Rc::clone(&node));
         }

@@ -239,6 +239,10 @@ impl Errors {
         self.push(Kind::TooMany, path, Some(value), &detail);
     }
 
+    pub(crate) fn internal(&mut self, path: &Path, detail: &str) {
+        self.push(Kind::Internal, path, None, detail);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -72,7 +72,11 @@ pub(super) fn validate_labels(labels: &BTreeMap<String, String>, path: &Path, er
     }
 }
 
-fn validate_annotations(annotations: &BTreeMap<String, String>, path: &Path, errors: &mut Errors) {
+pub(super) fn validate_annotations(
+    annotations: &BTreeMap<String, String>,
+    path: &Path,
+    errors: &mut Errors,
+) {
     for key in annotations.keys() {
         for message in is_qualified_name(&key.to_lowercase()) {
             errors.invalid(path, key.as_str(), &message);
@@ -92,7 +96,7 @@ pub(super) fn annotations_size(annotations: &BTreeMap<String, String>) -> usize 
 }
 
 /// Errors stand at the list, without the index.
-fn validate_owners(owners: &[OwnerReference], path: &Path, errors: &mut Errors) {
+pub(super) fn validate_owners(owners: &[OwnerReference], path: &Path, errors: &mut Errors) {
     let mut controller: Option<String> = None;
     for owner in owners {
         let version = owner.api_version.rsplit('/').next().unwrap_or_default();

@@ -24,8 +24,11 @@ mod scheduling;
 pub mod security;
 mod selectors;
 mod source;
+pub mod status;
 pub mod system;
 mod text;
+pub mod transition;
+pub mod update;
 mod visit;
 pub mod volumes;
 

@@ -43,6 +43,8 @@ pub struct Options {
     pub allow_user_namespaces_host_network_support: bool,
     pub allow_restart_all_containers: bool,
     pub allow_image_volume_with_digest: bool,
+    /// Refuse to nominate a node for a pod that has one (gate ClearingNominatedNodeNameAfterBinding).
+    pub bound_pods_have_no_nominated_node: bool,
     /// Refuse addresses with leading zeros, and IPv4 addresses written as IPv6 ones (gate StrictIPCIDRValidation).
     pub strict_addresses: bool,
     /// Whether containers may be privileged (a setting of the cluster, `--allow-privileged`).
@@ -80,6 +82,7 @@ impl Options {
             allow_user_namespaces_host_network_support: false,
             allow_restart_all_containers: false,
             allow_image_volume_with_digest: false,
+            bound_pods_have_no_nominated_node: true,
             strict_addresses: true,
             allow_privileged: false,
         }

@@ -14,7 +14,9 @@ use super::profiles::{validate_profile_annotations, validate_profiles_agree};
 use super::resources::{Level, validate_resources};
 use super::scheduling::{validate_affinity, validate_spread, validate_tolerations};
 use super::security::{one_of, uses_host_users, validate_host_users, validate_pod_security};
-use super::system::{validate_file_key_volumes, validate_host_name, validate_os};
+use super::system::{
+    validate_file_key_volumes, validate_host_name, validate_host_processes, validate_os,
+};
 use super::text::{list, text};
 use super::volumes::validate_volumes;
 use crate::path::Path;
@@ -149,6 +151,7 @@ pub fn validate_spec(
     validate_scheduling_gates(list(&spec.scheduling_gates), &at("schedulingGates"), errors);
     let spread = list(&spec.topology_spread_constraints);
     validate_spread(spread, &at("topologySpreadConstraints"), options, errors);
+    validate_host_processes(spec, path, options, errors);
     validate_host_users(spec, path, options, errors);
     validate_host_name(spec, path, errors);
     validate_names(spec, path, errors);

@@ -29,7 +29,7 @@ pub(super) fn is_huge_page(name: &str) -> bool {
 }
 
 /// A resource of Kubernetes itself, and no device.
-fn is_native(name: &str) -> bool {
+pub(super) fn is_native(name: &str) -> bool {
     !name.contains('/') || name.contains("kubernetes.io/")
 }
 

@@ -1,0 +1,4 @@
+//! Manifests, from text to model.
+
+mod bad_input;
+mod good_input;
