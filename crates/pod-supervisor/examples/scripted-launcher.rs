@@ -96,6 +96,10 @@ fn create_container(
         streams(&mut command, fds);
         None
     };
+    #[expect(
+        clippy::zombie_processes,
+        reason = "the supervisor inherits and reaps it"
+    )]
     let child = command.spawn().unwrap();
     drop(theirs);
     for dir in cgroups.lines() {

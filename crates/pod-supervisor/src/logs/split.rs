@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn lines_are_full_and_an_unterminated_end_is_partial() {
         let full = |text: &str| (Tag::Full, text.as_bytes().to_vec());
-        let cases: [(&[&[u8]], Vec<(Tag, Vec<u8>)>); 5] = [
+        type Case<'a> = (&'a [&'a [u8]], Vec<(Tag, Vec<u8>)>);
+        let cases: [Case<'_>; 5] = [
             (&[b"a\nb\n"], vec![full("a"), full("b")]),
             (&[b"a", b"b\n\n"], vec![full("ab"), full("")]),
             (
