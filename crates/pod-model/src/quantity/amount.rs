@@ -125,12 +125,12 @@ impl Amount {
         }
     }
 
-    /// The number of units of 10^`to` not below it, as Kubernetes' `ScaledValue` gives it: a 64-bit amount that grows out of
-    /// int64 gives 0, a wide one its low 64 bits.
+    /// The number of units of 10^`to` not below it, as Kubernetes' `ScaledValue` gives it: what grows out of int64 comes out as
+    /// its low 64 bits, a 64-bit amount sometimes as 0.
     pub(super) fn scaled(self, to: i32) -> i64 {
         match self {
             Amount::Small { value, scale } if scale >= to => {
-                enlarge_i64(value, scale.saturating_sub(to)).unwrap_or(0)
+                scaled_small(value, scale.saturating_sub(to))
             }
             Amount::Small { .. } => match self.round_up(to).0 {
                 Amount::Small { value, .. } => value,
@@ -138,6 +138,17 @@ impl Amount {
             },
             Amount::Wide { value, scale } => scaled_wide(value, to.saturating_sub(scale)),
         }
+    }
+}
+
+/// `value` × 10^`places`. Out of int64, Kubernetes gives the low 64 bits where it has a product of its own for that many places, else 0.
+fn scaled_small(value: i64, places: i32) -> i64 {
+    match places {
+        1 | 2 | 3 | 6 | 9 if value != i64::MIN => {
+            let factor = power(places).map_or(1, low_bits);
+            value.wrapping_mul(factor)
+        }
+        _ => enlarge_i64(value, places).unwrap_or(0),
     }
 }
 

@@ -40,6 +40,7 @@ fn decimal(amount: Amount, format: Format) -> String {
         value /= 10;
         power += 1;
     }
+    // Kubernetes leaves the suffix away where there is no letter for it, so that 1000E becomes 1; here the number stays.
     let letters_end = format == Format::DecimalSI;
     while power % 3 != 0 || (letters_end && power > LARGEST_LETTER) {
         value = value.saturating_mul(10);

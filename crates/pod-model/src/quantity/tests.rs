@@ -87,6 +87,32 @@ fn a_huge_exponent_costs_no_time_and_no_panic() {
 }
 
 #[test]
+fn what_int64_cannot_hold_comes_out_as_it_does_in_kubernetes() {
+    for (text, value, milli) in [
+        ("12E", 0, 0),
+        (
+            "99999999999999999k",
+            7_766_279_631_452_240_920,
+            200_376_420_519_689_664,
+        ),
+        ("9Ei", i64::MAX, -1000),
+        ("-100Ti", -8_568_098_290, -8_568_098_291_071),
+    ] {
+        assert_eq!(
+            (q(text).value(), q(text).milli_value()),
+            (value, milli),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_suffix_beyond_exa_is_written_out() {
+    assert_eq!(q("1000E").to_string(), "1000E");
+    assert_eq!(q("999E").add(&q("1E")).to_string(), "1000E");
+}
+
+#[test]
 fn division_rounds_away_from_zero() {
     for (a, b, expect) in [
         ("250m", "1", Some(1)),
