@@ -105,8 +105,10 @@ impl Source {
             return Ok(Self::Layout(path.to_owned()));
         }
         let file = File::open(path).map_err(fail)?;
-        let total = file.metadata().map_err(fail)?.len();
-        Self::from_stream(disk, lock, file, limits, &mut |n| seen(n, Some(total)))
+        let meta = file.metadata().map_err(fail)?;
+        // A named pipe, as `<(podman save …)` gives, has no length.
+        let total = meta.is_file().then_some(meta.len());
+        Self::from_stream(disk, lock, file, limits, &mut |n| seen(n, total))
     }
 
     /// Reads an archive to its end.
