@@ -4,12 +4,13 @@ use pod_model::config::ImageFacts;
 use pod_model::ids::ImageName;
 use pod_model::pod::PullPolicy;
 use std::future::Future;
+use std::sync::Arc;
 
 /// A name that was resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// The unpacked image.
-    pub facts: ImageFacts,
+    pub facts: Arc<ImageFacts>,
     /// Whether it was there already.
     pub already_present: bool,
     /// Bytes of its blobs.

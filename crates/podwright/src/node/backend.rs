@@ -1,5 +1,6 @@
 //! The node behind the API: what a request means here.
 
+use super::images;
 use super::outside::Real;
 use super::pods::Pods;
 use super::{Places, reset};
@@ -12,7 +13,7 @@ use pod_api::feed::{Feed, Key};
 use pod_driver::host::{ExecSession, Host, HostErrorKind};
 use pod_driver::queue::Message;
 use pod_driver::world::{Objects, WorldOf};
-use pod_image::{ImportOptions, RemoveError, Store};
+use pod_image::Store;
 use pod_model::config::ExecConfig;
 use pod_model::event::Event;
 use pod_model::ids::{ImageName, Namespace, PodRef};
@@ -43,14 +44,10 @@ impl Daemon {
         Arc::clone(&self.world.images.0)
     }
 
-    fn images_in_use(&self) -> Vec<ImageName> {
+    fn images_wanted(&self) -> Vec<ImageName> {
         let (all, _) = self.world.journal.pods.list();
         all.iter().flat_map(|(_, p)| p.value.pod.spec.all().map(|(_, _, c)| c.image.clone()).collect::<Vec<_>>()).collect()
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> ApiResult<T> {
-    tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)
 }
 
 impl Backend for Daemon {
@@ -107,35 +104,20 @@ impl Backend for Daemon {
     }
 
     async fn images(&self) -> ApiResult<Vec<ImageRecord>> {
-        let store = self.store();
-        let images = blocking(move || store.images()).await?.map_err(ApiError::internal)?;
-        Ok(images.into_iter().map(record).collect())
+        images::list(self.store()).await
     }
 
     async fn import_image(&self, request: ImageImport, archive: Box<dyn Read + Send>, progress: Progress) -> ApiResult<Vec<ImageRecord>> {
-        let store = self.store();
-        let imported = blocking(move || {
-            let options = ImportOptions { name: request.name, tag: request.tag };
-            store.import(archive, &options, &mut |step| progress.step(step.to_string()))
-        })
-        .await?
-        .map_err(|error| ApiError::bad_request(error.to_string()))?;
-        for image in &imported {
-            for name in &image.names {
-                self.pods.send_all(None, &Message::Image(ImageName::new(name.clone())));
-            }
+        let imported = images::import(self.store(), request, archive, progress).await?;
+        for message in images::arrived(&imported, &self.images_wanted()) {
+            self.pods.send_all(None, &message);
         }
-        Ok(imported.into_iter().map(record).collect())
+        Ok(imported)
     }
 
     async fn remove_image(&self, name: &str, force: bool) -> ApiResult<Vec<String>> {
-        let (store, name) = (self.store(), name.to_owned());
-        let in_use = if force { Vec::new() } else { self.images_in_use() };
-        blocking(move || store.remove(&name, &in_use)).await?.map_err(|error| match error {
-            RemoveError::NotFound { .. } => ApiError::new(Reason::NotFound, error.to_string()),
-            RemoveError::InUse { .. } => ApiError::new(Reason::Conflict, error.to_string()),
-            _ => ApiError::internal(error),
-        })
+        let wanted = if force { Vec::new() } else { self.images_wanted() };
+        images::remove(self.store(), name.to_owned(), wanted).await
     }
 
     async fn node_info(&self) -> ApiResult<NodeInfo> {
@@ -177,8 +159,4 @@ impl Backend for Daemon {
         let plan = pod_plan::plan::plan(pod, &observed, Timestamp::now());
         Ok(json!({ "steps": plan.steps, "wakeAt": plan.wake_at, "why": plan.why }))
     }
-}
-
-fn record(image: pod_image::Image) -> ImageRecord {
-    ImageRecord { id: image.id.to_string(), names: image.names, digest: image.digest, size: image.size, pinned: image.pinned, created: image.created }
 }

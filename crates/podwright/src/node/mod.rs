@@ -4,6 +4,7 @@ mod backend;
 mod configs;
 mod facts;
 mod idle;
+mod images;
 mod journal;
 mod logs;
 mod outside;

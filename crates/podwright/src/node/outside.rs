@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use pod_driver::images::{ImageError, Images, Resolved};
 use pod_driver::network::{Network, NetworkError};
 use pod_driver::world::{Clock, Ids, Outside};
-use pod_image::Store;
+use pod_image::{FactsError, Store};
 use pod_model::config::NetworkMode;
 use pod_model::ids::{ImageName, SandboxId};
 use pod_model::pod::PullPolicy;
@@ -49,18 +49,19 @@ pub struct StoreImages(pub Arc<Store>);
 impl Images for StoreImages {
     async fn ensure(&self, name: &ImageName, policy: PullPolicy) -> Result<Resolved, ImageError> {
         // An imported name is pinned, so it satisfies every policy, Always too.
-        match self.0.find(name) {
-            Ok(Some(found)) => Ok(Resolved { size: found.size, facts: found.facts, already_present: true }),
-            Ok(None) if policy == PullPolicy::Never => Err(ImageError::NeverPull { name: name.to_string() }),
-            Ok(None) => Err(ImageError::Pull {
-                cause: format!("image {:?} is not in the store; import it: podwright image import PATH --name {name}", name.as_str()),
-            }),
-            Err(error) => Err(match error {
-                pod_image::FindError::Name(cause) => ImageError::InvalidName { name: name.to_string(), cause: cause.to_string() },
-                pod_image::FindError::Store(cause) => ImageError::Pull { cause: cause.to_string() },
-            }),
+        match self.0.facts(name) {
+            Ok(found) => Ok(Resolved { size: found.size, facts: found.facts, already_present: true }),
+            Err(FactsError::Name { name, source }) => Err(ImageError::InvalidName { name, cause: source.to_string() }),
+            Err(FactsError::NotFound { name }) if policy == PullPolicy::Never => Err(ImageError::NeverPull { name }),
+            Err(error) => Err(ImageError::Pull { cause: chain(&error) }),
         }
     }
+}
+
+/// The error and its causes in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |e| e.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Networks `none` and `host`.

@@ -1,0 +1,151 @@
+//! One pod's life: from creation over losses, failures and restarts of the daemon to its removal.
+
+use crate::host::SimHost;
+use crate::outside::{AllImages, NoNetwork, NoObjects, Simulated, Told, VirtualClock};
+use crate::script::Script;
+use pod_driver::queue::Message;
+use pod_driver::task::{Begin, pod_task};
+use pod_driver::world::{Clock, World, WorldOf};
+use pod_model::ids::{CgroupPath, HostPath};
+use pod_model::node::{CgroupVersion, NodeFacts};
+use pod_plan::back_off::Limits;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a life went wrong.
+#[derive(Debug)]
+pub struct Wrong {
+    /// What must not have happened.
+    pub what: String,
+    /// Every verb until then.
+    pub log: Vec<String>,
+}
+
+/// How long after its deletion, with the grace of that and of the pod, a pod may still be there.
+const REMOVED_WITHIN: Duration = Duration::from_secs(3600);
+
+/// Plays the life of that seed; gives every verb of it.
+pub fn life(seed: u64) -> Result<Vec<String>, Wrong> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(play(seed)),
+        Err(error) => Err(Wrong {
+            what: format!("no runtime: {error}"),
+            log: Vec::new(),
+        }),
+    }
+}
+
+async fn play(seed: u64) -> Result<Vec<String>, Wrong> {
+    let script = Script::new(seed);
+    let clock = Arc::new(VirtualClock::new());
+    let host = SimHost::new(script.clone(), seed, Arc::clone(&clock));
+    let told = Arc::new(Told::default());
+    let wrong = |what: String| Wrong {
+        what,
+        log: host.log(),
+    };
+    let cgroup_root = CgroupPath::parse("/podwright").map_err(|e| wrong(e.to_string()))?;
+    let world: WorldOf<Simulated> = World {
+        host: Arc::new(host.clone()),
+        images: Arc::new(AllImages),
+        network: Arc::new(NoNetwork),
+        journal: Arc::clone(&told),
+        objects: Arc::new(NoObjects),
+        clock: Arc::clone(&clock),
+        node: node(cgroup_root),
+        limits: Limits::default(),
+    };
+    let (handle, task) = pod_task::<Simulated>(world.clone(), script.pod.clone(), Begin::default());
+    host.tell(handle.clone());
+    let mut task = tokio::spawn(task);
+    for loss in &script.losses {
+        let host = host.clone();
+        let after = *loss;
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            host.lose_sandbox();
+        });
+    }
+    // Some lives see the daemon killed and started again half way.
+    if seed.is_multiple_of(3) {
+        tokio::time::sleep(script.delete_at / 2).await;
+        task.abort();
+        let _ = (&mut task).await;
+        let begin = Begin {
+            memory: Some(told.memory()),
+            ..Begin::default()
+        };
+        let (again, next) = pod_task::<Simulated>(world, script.pod.clone(), begin);
+        host.tell(again.clone());
+        task = tokio::spawn(next);
+        tokio::time::sleep(script.delete_at / 2).await;
+        again.send(Message::Delete {
+            at: clock.now(),
+            grace_seconds: Some(script.grace),
+        });
+        end(&host, &told, &mut task, again).await
+    } else {
+        tokio::time::sleep(script.delete_at).await;
+        handle.send(Message::Delete {
+            at: clock.now(),
+            grace_seconds: Some(script.grace),
+        });
+        end(&host, &told, &mut task, handle).await
+    }
+}
+
+async fn end(
+    host: &SimHost,
+    told: &Told,
+    task: &mut tokio::task::JoinHandle<()>,
+    handle: pod_driver::queue::Handle,
+) -> Result<Vec<String>, Wrong> {
+    // The task takes the deletion before it may start anything more.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    host.deletion_asked();
+    let ended = tokio::time::timeout(REMOVED_WITHIN, task).await;
+    drop(handle);
+    let problem = match ended {
+        Err(_) => Some("the pod was not removed within an hour of its deletion".to_owned()),
+        Ok(Err(error)) => Some(format!("the task ended badly: {error}")),
+        Ok(Ok(())) if !told.is_removed() => {
+            Some("the task ended without telling of the removal".to_owned())
+        }
+        Ok(Ok(())) if !host.left().is_empty() => {
+            Some(format!("left behind: {}", host.left().join(", ")))
+        }
+        Ok(Ok(())) => host.broken().or(told.broken()),
+    };
+    match problem.or(host.broken()) {
+        Some(what) => Err(Wrong {
+            what,
+            log: host.log(),
+        }),
+        None => Ok(host.log()),
+    }
+}
+
+fn node(cgroup_root: CgroupPath) -> NodeFacts {
+    NodeFacts {
+        name: "sim".into(),
+        ips: vec!["192.0.2.1".to_owned()],
+        memory_capacity: 8 << 30,
+        allocatable: Default::default(),
+        resolv_conf: None,
+        hosts: String::new(),
+        cluster_dns: Vec::new(),
+        cluster_domain: "cluster.local".to_owned(),
+        page_sizes: Vec::new(),
+        cgroup_version: CgroupVersion::V2,
+        swap_controller: false,
+        recursive_read_only: true,
+        seccomp_default: false,
+        seccomp_root: HostPath::new("/seccomp"),
+        cgroup_root,
+        log_root: HostPath::new("/logs"),
+    }
+}

@@ -1,0 +1,524 @@
+//! The command line: what can be asked. Man pages and completions are made from these very definitions.
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Runs Kubernetes Pods on one Linux node: init containers in order, then the app containers.
+#[derive(Debug, Parser)]
+#[command(
+    name = "podwright",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "The node daemon starts by itself when a command needs it, and ends when nothing is left to do.\n\
+                  Try: podwright plan POD.yaml, then podwright run POD.yaml"
+)]
+pub struct Cli {
+    /// Where this node lives.
+    #[command(flatten)]
+    pub places: PlaceArgs,
+
+    /// Colours: when standard output (or error) is a terminal, always, or never. NO_COLOR counts as never.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true, help_heading = "Global options")]
+    pub color: ColorWhen,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Folders and cgroup of a node: several nodes can run side by side.
+#[derive(Clone, Debug, Args)]
+pub struct PlaceArgs {
+    /// State that survives a reboot: images, pods, volumes.
+    #[arg(long, global = true, value_name = "DIR", env = "PODWRIGHT_ROOT", default_value = "/var/lib/podwright", help_heading = "Global options")]
+    pub root: PathBuf,
+    /// State that does not: sockets, sandboxes.
+    #[arg(long, global = true, value_name = "DIR", env = "PODWRIGHT_RUN", default_value = "/run/podwright", help_heading = "Global options")]
+    pub run: PathBuf,
+    /// The cgroup that everything lives below.
+    #[arg(long, global = true, value_name = "PATH", env = "PODWRIGHT_CGROUP_ROOT", default_value = "/podwright", help_heading = "Global options")]
+    pub cgroup_root: String,
+    /// Container logs [default: /var/log/pods, or logs/ below --root where that is given].
+    #[arg(long, global = true, value_name = "DIR", env = "PODWRIGHT_LOGS", help_heading = "Global options")]
+    pub logs: Option<PathBuf>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum ColorWhen {
+    Auto,
+    Always,
+    Never,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a pod and follow it: progress, output, exit status.
+    Run(RunArgs),
+    /// Create pods, ConfigMaps and Secrets from files, and return at once.
+    Create(CreateArgs),
+    /// Show what exists: pods, configmaps, secrets, events, all.
+    Get(GetArgs),
+    /// Tell everything about pods, with their events.
+    Describe(DescribeArgs),
+    /// Show what a container wrote, in this attempt or an earlier one.
+    Logs(LogsArgs),
+    /// Run a program in a running container.
+    Exec(ExecArgs),
+    /// End and remove pods; remove ConfigMaps and Secrets.
+    Delete(DeleteArgs),
+    /// Wait until pods have a condition, or are gone.
+    Wait(WaitArgs),
+    /// Show what has happened, the newest last.
+    Events(EventsArgs),
+    /// Show what a manifest would do, without doing it: needs neither root nor a daemon.
+    Plan(PlanArgs),
+    /// Import, list and remove images.
+    Image {
+        /// What to do with images.
+        #[command(subcommand)]
+        command: ImageCommand,
+    },
+    /// Say what this machine lacks, for which feature, and what to do about it.
+    Doctor(DoctorArgs),
+    /// Show the versions of this program and of the running daemon.
+    Version(VersionArgs),
+    /// End all pods and remove everything that this node made.
+    Reset(ResetArgs),
+    /// Print a completion script for a shell.
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Run the node daemon. It starts by itself when needed; services start it so.
+    Node(NodeArgs),
+    /// Write the man pages into a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder; made if missing.
+        folder: PathBuf,
+    },
+}
+
+/// Which namespace.
+#[derive(Clone, Debug, Args)]
+pub struct NamespaceArg {
+    /// The namespace [default: default].
+    #[arg(short = 'n', long, value_name = "NS")]
+    pub namespace: Option<String>,
+}
+
+impl NamespaceArg {
+    /// The namespace of names without one.
+    pub fn or_default(&self) -> &str {
+        self.namespace.as_deref().unwrap_or("default")
+    }
+}
+
+/// Files that manifests or names are read from.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FileArg {
+    /// Take the names from this manifest: a file, a folder, or - for standard input.
+    #[arg(short = 'f', long = "filename", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// How objects are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum Output {
+    Wide,
+    Json,
+    Yaml,
+    Name,
+}
+
+/// JSON or YAML instead of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[expect(missing_docs, reason = "the words say it")]
+pub enum DataOutput {
+    Json,
+    Yaml,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The manifest: a file, a folder, or - for standard input.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Return as soon as the pod is created.
+    #[arg(short = 'd', long)]
+    pub detach: bool,
+    /// Keep the pod, its status and its logs after it has ended.
+    #[arg(long)]
+    pub keep: bool,
+    /// Delete a pod of the same name first; replace ConfigMaps and Secrets.
+    #[arg(long)]
+    pub replace: bool,
+    /// Write how it ended to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub status_file: Option<PathBuf>,
+    /// Run although the manifest asks for things that this version does not honour.
+    #[arg(long)]
+    pub allow_unsupported: bool,
+    /// Show no progress, only what the containers write.
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+    /// Where the manifest names none.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+}
+
+/// `create`.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// The manifest: a file, a folder, or - for standard input.
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Delete pods of the same names first; replace ConfigMaps and Secrets.
+    #[arg(long)]
+    pub replace: bool,
+    /// Create although the manifest asks for things that this version does not honour.
+    #[arg(long)]
+    pub allow_unsupported: bool,
+    /// Print what was created so.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<Output>,
+    /// Where the manifest names none.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+}
+
+/// `get`.
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// What, and which: pods, pods NAME…, pod/NAME, pods,configmaps, all.
+    #[arg(value_name = "TYPE [NAME]")]
+    pub what: Vec<String>,
+    /// Files with the names.
+    #[command(flatten)]
+    pub files: FileArg,
+    /// The namespace.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+    /// In all namespaces.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
+    /// Only objects with these labels: a=b,c!=d,e in (f,g).
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Only objects with these fields: status.phase=Running.
+    #[arg(long, value_name = "SELECTOR")]
+    pub field_selector: Option<String>,
+    /// How to print.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<Output>,
+    /// Go on with every change.
+    #[arg(short = 'w', long)]
+    pub watch: bool,
+    /// Leave the header out.
+    #[arg(long)]
+    pub no_headers: bool,
+    /// A last column with the labels.
+    #[arg(long)]
+    pub show_labels: bool,
+}
+
+/// `describe`.
+#[derive(Debug, Args)]
+pub struct DescribeArgs {
+    /// What, and which: pod NAME…, pod/NAME.
+    #[arg(value_name = "TYPE [NAME]")]
+    pub what: Vec<String>,
+    /// Files with the names.
+    #[command(flatten)]
+    pub files: FileArg,
+    /// The namespace.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+    /// In all namespaces.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
+    /// Only pods with these labels.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Show the events, too.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub show_events: bool,
+}
+
+/// `logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// The pod: NAME or pod/NAME; a container may follow.
+    #[arg(value_name = "POD [CONTAINER]", num_args = 0..=2)]
+    pub pod: Vec<String>,
+    /// Take the pod's name from this manifest.
+    #[arg(long = "filename", value_name = "FILE", conflicts_with = "pod")]
+    pub files: Vec<PathBuf>,
+    /// The namespace.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+    /// The container, init containers included.
+    #[arg(short = 'c', long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// Of every container: init containers first, in order.
+    #[arg(long, conflicts_with = "container")]
+    pub all_containers: bool,
+    /// Go on while the container runs.
+    #[arg(short = 'f', long)]
+    pub follow: bool,
+    /// Only the last N lines.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub tail: Option<i64>,
+    /// Only what is newer than this: 10s, 5m, 1h30m.
+    #[arg(long, value_name = "DURATION", conflicts_with = "since_time")]
+    pub since: Option<String>,
+    /// Only what is newer than this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub since_time: Option<String>,
+    /// The time before each line.
+    #[arg(long)]
+    pub timestamps: bool,
+    /// Of the attempt before the newest one.
+    #[arg(short = 'p', long)]
+    pub previous: bool,
+    /// Of the N-th attempt, from 0.
+    #[arg(long, value_name = "N", conflicts_with = "previous")]
+    pub attempt: Option<u32>,
+    /// Of every attempt that is kept, the oldest first.
+    #[arg(long, conflicts_with_all = ["previous", "attempt"])]
+    pub all_attempts: bool,
+    /// Pod and container before each line.
+    #[arg(long)]
+    pub prefix: bool,
+    /// End after so many bytes.
+    #[arg(long, value_name = "N")]
+    pub limit_bytes: Option<u64>,
+}
+
+/// `exec`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// The pod: NAME or pod/NAME.
+    #[arg(value_name = "POD")]
+    pub pod: String,
+    /// The container, running init containers included.
+    #[arg(short = 'c', long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// Pass standard input on.
+    #[arg(short = 'i', long)]
+    pub stdin: bool,
+    /// Give the program a terminal.
+    #[arg(short = 't', long)]
+    pub tty: bool,
+    /// Do not say which container was chosen.
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+    /// The namespace.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+    /// Program and arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// `delete`.
+#[derive(Debug, Args)]
+pub struct DeleteArgs {
+    /// What, and which: pod NAME…, pod/NAME, configmap NAME, secret NAME.
+    #[arg(value_name = "TYPE [NAME]")]
+    pub what: Vec<String>,
+    /// Files with the names.
+    #[command(flatten)]
+    pub files: FileArg,
+    /// Every object of the type.
+    #[arg(long)]
+    pub all: bool,
+    /// The namespace.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+    /// In all namespaces.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
+    /// Only objects with these labels.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Seconds that containers have to end by themselves [default: the pod's own].
+    #[arg(long, value_name = "SECONDS", conflicts_with = "now")]
+    pub grace_period: Option<i64>,
+    /// One second.
+    #[arg(long)]
+    pub now: bool,
+    /// At once.
+    #[arg(long, conflicts_with_all = ["now", "grace_period"])]
+    pub force: bool,
+    /// Return only when everything of it is gone.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub wait: bool,
+    /// Give up waiting after this long.
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// It is no error if it does not exist.
+    #[arg(long)]
+    pub ignore_not_found: bool,
+    /// Print only names.
+    #[arg(short = 'o', long, value_name = "FORMAT", value_parser = ["name"])]
+    pub output: Option<String>,
+}
+
+/// `wait`.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// What, and which: pod NAME…, pod/NAME.
+    #[arg(value_name = "TYPE [NAME]")]
+    pub what: Vec<String>,
+    /// Files with the names.
+    #[command(flatten)]
+    pub files: FileArg,
+    /// Until when: condition=Initialized, condition=Ready=false, delete, jsonpath={.status.phase}=Running.
+    #[arg(long = "for", value_name = "WHAT")]
+    pub until: String,
+    /// Give up after this long; 0 = look once; negative = a week.
+    #[arg(long, value_name = "DURATION", default_value = "30s", allow_hyphen_values = true)]
+    pub timeout: String,
+    /// Every object of the type.
+    #[arg(long)]
+    pub all: bool,
+    /// The namespace.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+    /// In all namespaces.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
+    /// Only objects with these labels.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+}
+
+/// `events`.
+#[derive(Debug, Args)]
+pub struct EventsArgs {
+    /// Only of this pod: NAME or pod/NAME.
+    #[arg(long = "for", value_name = "POD")]
+    pub of: Option<String>,
+    /// The namespace.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+    /// In all namespaces.
+    #[arg(short = 'A', long, conflicts_with = "namespace")]
+    pub all_namespaces: bool,
+    /// Only of these types.
+    #[arg(long, value_name = "TYPE", value_delimiter = ',', value_parser = ["Normal", "Warning"])]
+    pub types: Vec<String>,
+    /// Go on with every new one.
+    #[arg(short = 'w', long)]
+    pub watch: bool,
+    /// How to print.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<Output>,
+    /// Leave the header out.
+    #[arg(long)]
+    pub no_headers: bool,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The manifest: a file, a folder, or - for standard input.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// How to print.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<DataOutput>,
+    /// Plan although the manifest asks for things that this version does not honour.
+    #[arg(long)]
+    pub allow_unsupported: bool,
+    /// Memory of the node, for oom_score_adj [default: that of this machine].
+    #[arg(long, value_name = "QUANTITY")]
+    pub node_memory: Option<String>,
+    /// Where the manifest names none.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+}
+
+/// `image`.
+#[derive(Debug, Subcommand)]
+pub enum ImageCommand {
+    /// Import an OCI layout (folder or tar) or a docker-archive.
+    Import {
+        /// A folder, a tar file, or - for standard input; :TAG picks one image of several.
+        #[arg(value_name = "PATH[:TAG]")]
+        path: String,
+        /// The name to give it [default: the name in the archive].
+        #[arg(long, value_name = "REF")]
+        name: Option<String>,
+        /// Print only the image's id.
+        #[arg(short = 'q', long)]
+        quiet: bool,
+    },
+    /// List images.
+    #[command(visible_alias = "list")]
+    Ls {
+        /// How to print.
+        #[arg(short = 'o', long, value_name = "FORMAT")]
+        output: Option<DataOutput>,
+        /// Print ids only.
+        #[arg(short = 'q', long, conflicts_with = "output")]
+        quiet: bool,
+        /// Do not shorten ids.
+        #[arg(long)]
+        no_trunc: bool,
+    },
+    /// Remove images by name or id.
+    Rm {
+        /// Names or ids.
+        #[arg(value_name = "IMAGE", required = true)]
+        names: Vec<String>,
+        /// Although a pod uses it.
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// How to print.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<DataOutput>,
+}
+
+/// `version`.
+#[derive(Debug, Args)]
+pub struct VersionArgs {
+    /// How to print.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<DataOutput>,
+    /// Of this program only.
+    #[arg(long)]
+    pub client: bool,
+}
+
+/// `reset`.
+#[derive(Debug, Args)]
+pub struct ResetArgs {
+    /// Do not ask.
+    #[arg(short = 'y', long)]
+    pub yes: bool,
+}
+
+/// `node`.
+#[derive(Debug, Args)]
+pub struct NodeArgs {
+    /// Stay in the foreground, log to standard error, never end by itself. (This is what it does without --on-demand, too.)
+    #[arg(long, conflicts_with = "on_demand")]
+    pub foreground: bool,
+    /// End when no pod is left unfinished and no client has come for a while; a byte on standard output says that it is ready.
+    #[arg(long, hide = true)]
+    pub on_demand: bool,
+}

@@ -1,0 +1,223 @@
+//! `get`.
+
+use super::args::{GetArgs, Output};
+use super::connect::{Places, connect};
+use super::exit::{Failure, Outcome};
+use super::output::{data, data_format, list_or_one, note, print};
+use super::target::{Target, Targets, targets};
+use super::view::{self, items, text};
+use jiff::Timestamp;
+use pod_api::client::{Client, Resource, Selectors, WatchStream};
+use pod_print::pod_row::Columns;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Lists, or goes on with every change.
+pub async fn get(args: &GetArgs, places: &Places) -> Outcome<u8> {
+    let namespace = args.namespace.namespace.as_deref();
+    let targets = targets(&args.what, &args.files.files, namespace)?;
+    let client = connect(places).await?;
+    let view = View {
+        args,
+        client: &client,
+        columns: Columns {
+            namespace: args.all_namespaces,
+            wide: args.output == Some(Output::Wide),
+            labels: args.show_labels,
+            kind: false,
+        },
+    };
+    match targets {
+        Targets::Kinds(kinds) => view.kinds(&kinds).await,
+        Targets::Named(named) => view.named(&named).await,
+    }
+}
+
+struct View<'a> {
+    args: &'a GetArgs,
+    client: &'a Client,
+    columns: Columns,
+}
+
+impl View<'_> {
+    fn scope(&self) -> Option<&str> {
+        (!self.args.all_namespaces).then(|| self.args.namespace.or_default())
+    }
+
+    fn selectors(&self) -> Selectors {
+        Selectors {
+            labels: self.args.selector.clone().unwrap_or_default(),
+            fields: self.args.field_selector.clone().unwrap_or_default(),
+        }
+    }
+
+    async fn kinds(&self, kinds: &[Resource]) -> Outcome<u8> {
+        let mut found = Vec::new();
+        let mut version = String::new();
+        for kind in kinds {
+            let list = self.client.list(*kind, self.scope(), &self.selectors()).await?;
+            version = text(&list, "/metadata/resourceVersion").to_owned();
+            found.push((*kind, items(list)));
+        }
+        let nothing = found.iter().all(|(_, objects)| objects.is_empty());
+        if nothing && !self.args.watch && data_format(self.args.output).is_none() {
+            note(&match self.scope() {
+                Some(namespace) => format!("No resources found in {namespace} namespace."),
+                None => "No resources found".to_owned(),
+            });
+            return Ok(0);
+        }
+        self.show(&found, false)?;
+        if !self.args.watch {
+            return Ok(0);
+        }
+        let [kind] = kinds else {
+            return Err(one_kind());
+        };
+        let stream = self
+            .client
+            .watch(*kind, self.scope(), &self.selectors(), Some(&version))
+            .await?;
+        let shown = found.into_iter().flat_map(|(_, objects)| objects).collect();
+        self.follow(*kind, shown, stream, None).await
+    }
+
+    async fn named(&self, named: &[Target]) -> Outcome<u8> {
+        if self.args.selector.is_some() {
+            return Err(Failure::usage(
+                "error: name cannot be provided when a selector is specified",
+            ));
+        }
+        let mut found: BTreeMap<Resource, Vec<Value>> = BTreeMap::new();
+        let mut first_failure = None;
+        for target in named {
+            let got = self
+                .client
+                .get(target.resource, &target.namespace, &target.name)
+                .await;
+            match got {
+                Ok(object) => found.entry(target.resource).or_default().push(object),
+                // What exists is shown all the same.
+                Err(error) => {
+                    let failure = Failure::from(error);
+                    if first_failure.is_some() || named.len() > 1 {
+                        note(&failure.message);
+                    }
+                    first_failure.get_or_insert(failure);
+                }
+            }
+        }
+        let found: Vec<(Resource, Vec<Value>)> = found.into_iter().collect();
+        self.show(&found, named.len() == 1)?;
+        if let Some(failure) = first_failure {
+            if named.len() > 1 {
+                return Ok(failure.code as u8);
+            }
+            return Err(failure);
+        }
+        if !self.args.watch {
+            return Ok(0);
+        }
+        let [target] = named else {
+            return Err(one_kind());
+        };
+        let selectors = Selectors::name(&target.name);
+        let objects: Vec<Value> = found.into_iter().flat_map(|(_, objects)| objects).collect();
+        let version = objects.first().map(|o| text(o, "/metadata/resourceVersion").to_owned());
+        let stream = self
+            .client
+            .watch(target.resource, Some(&target.namespace), &selectors, version.as_deref())
+            .await?;
+        self.follow(target.resource, objects, stream, Some(target)).await
+    }
+
+    fn show(&self, found: &[(Resource, Vec<Value>)], asked_for_one: bool) -> Outcome<()> {
+        if let Some(format) = data_format(self.args.output) {
+            let all = found.iter().flat_map(|(_, objects)| objects.clone()).collect();
+            return print(&data(&list_or_one(all, asked_for_one), format)?);
+        }
+        let shown: Vec<_> = found.iter().filter(|(_, objects)| !objects.is_empty()).collect();
+        for (i, (kind, objects)) in shown.iter().enumerate() {
+            if self.args.output == Some(Output::Name) {
+                for object in objects {
+                    print(&name_line(*kind, object))?;
+                }
+                continue;
+            }
+            if i > 0 {
+                print("\n")?;
+            }
+            let columns = Columns {
+                kind: shown.len() > 1,
+                ..self.columns
+            };
+            let table = view::table(*kind, objects, columns, Timestamp::now())?;
+            print(&table.render(!self.args.no_headers))?;
+        }
+        Ok(())
+    }
+
+    /// Prints a row for each change that can be seen in one.
+    async fn follow(
+        &self,
+        kind: Resource,
+        shown: Vec<Value>,
+        mut stream: WatchStream,
+        only: Option<&Target>,
+    ) -> Outcome<u8> {
+        let now = Timestamp::now();
+        let mut first = shown.is_empty();
+        let mut last: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        // Columns keep the width that they had in the list.
+        let mut widths = view::table(kind, &shown, self.columns, now)?;
+        for object in &shown {
+            last.insert(key(object), self.row(kind, object)?);
+        }
+        while let Some(event) = stream.next().await? {
+            let gone = event.kind == pod_api::feed::ChangeKind::Deleted;
+            if let Some(format) = data_format(self.args.output) {
+                print(&data(&event.object, format)?)?;
+            } else if self.args.output == Some(Output::Name) {
+                print(&name_line(kind, &event.object))?;
+            } else {
+                let row = self.row(kind, &event.object)?;
+                if last.get(&key(&event.object)) == Some(&row) && !gone {
+                    continue;
+                }
+                last.insert(key(&event.object), row);
+                let one = view::table(kind, &[event.object], self.columns, Timestamp::now())?;
+                widths.rows.extend(one.rows);
+                let text = widths.render(true);
+                if first && !self.args.no_headers {
+                    print(text.split_inclusive('\n').next().unwrap_or_default())?;
+                }
+                first = false;
+                print(text.split_inclusive('\n').next_back().unwrap_or_default())?;
+                let keep = widths.rows.len().saturating_sub(64);
+                widths.rows.drain(..keep);
+            }
+            if gone && only.is_some() {
+                return Ok(0);
+            }
+        }
+        Ok(0)
+    }
+
+    /// The row without its age, which changes by itself.
+    fn row(&self, kind: Resource, object: &Value) -> Outcome<Vec<String>> {
+        let table = view::table(kind, std::slice::from_ref(object), self.columns, Timestamp::UNIX_EPOCH)?;
+        Ok(table.rows.into_iter().flatten().collect())
+    }
+}
+
+fn one_kind() -> Failure {
+    Failure::usage("error: you may only specify a single resource type when watching")
+}
+
+fn key(object: &Value) -> String {
+    format!("{}/{}", text(object, "/metadata/namespace"), text(object, "/metadata/name"))
+}
+
+fn name_line(kind: Resource, object: &Value) -> String {
+    format!("{}/{}\n", kind.singular(), text(object, "/metadata/name"))
+}

@@ -1,0 +1,152 @@
+//! Manifests from files, folders and standard input.
+
+use super::exit::{Code, Failure, Outcome};
+use pod_api::client::Resource;
+use pod_manifest::{Document, Object};
+use serde_json::Value;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// One object of a manifest and where it was written.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// `pod.yaml:3`, for messages.
+    pub place: String,
+    /// The object as it was written.
+    pub object: Object,
+    /// What is allowed but probably not meant.
+    pub warnings: Vec<String>,
+}
+
+impl Source {
+    /// Which collection it belongs to.
+    pub fn resource(&self) -> Resource {
+        match &self.object {
+            Object::Pod(_) => Resource::Pods,
+            Object::ConfigMap(_) => Resource::ConfigMaps,
+            Object::Secret(_) => Resource::Secrets,
+        }
+    }
+
+    fn metadata(&self) -> (Option<&str>, Option<&str>) {
+        let meta = match &self.object {
+            Object::Pod(pod) => &pod.metadata,
+            Object::ConfigMap(map) => &map.metadata,
+            Object::Secret(secret) => &secret.metadata,
+        };
+        (meta.namespace.as_deref(), meta.name.as_deref())
+    }
+
+    /// Its name; "" if the node is to make one.
+    pub fn name(&self) -> &str {
+        self.metadata().1.unwrap_or_default()
+    }
+
+    /// The namespace that it names, or that of the command line, or `default`. Two different ones are an error, as with kubectl.
+    pub fn namespace(&self, asked: Option<&str>) -> Outcome<String> {
+        let own = self.metadata().0.filter(|n| !n.is_empty());
+        match (own, asked) {
+            (Some(own), Some(asked)) if own != asked => Err(Failure::new(
+                Code::Data,
+                format!(
+                    "error: the namespace from the provided object \"{own}\" does not match the namespace \"{asked}\". You must pass '--namespace={own}' to perform this operation. ({})",
+                    self.place
+                ),
+            )),
+            (own, asked) => Ok(own.or(asked).unwrap_or("default").to_owned()),
+        }
+    }
+
+    /// The object as JSON.
+    pub fn json(&self) -> Outcome<Value> {
+        let value = match &self.object {
+            Object::Pod(pod) => serde_json::to_value(pod),
+            Object::ConfigMap(map) => serde_json::to_value(map),
+            Object::Secret(secret) => serde_json::to_value(secret),
+        };
+        value.map_err(|e| Failure::new(Code::Software, format!("error: {}: {e}", self.place)))
+    }
+}
+
+/// Every object of these files, in their order; in a folder by name.
+pub fn read(files: &[PathBuf]) -> Outcome<Vec<Source>> {
+    let mut all = Vec::new();
+    let mut failures = Vec::new();
+    for path in files {
+        for file in expand(path)? {
+            let (name, text) = text_of(&file)?;
+            match pod_manifest::read_documents(&name, &text) {
+                Ok(documents) => all.extend(documents.into_iter().map(|d| source(&name, d))),
+                Err(problems) => failures.push(problems.to_string()),
+            }
+        }
+    }
+    if !failures.is_empty() {
+        return Err(Failure::new(Code::Data, failures.join("\n")));
+    }
+    if all.is_empty() {
+        let names: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
+        return Err(Failure::new(
+            Code::Data,
+            format!("error: no objects in {}", names.join(", ")),
+        ));
+    }
+    Ok(all)
+}
+
+fn source(name: &str, document: Document) -> Source {
+    Source {
+        place: format!("{name}:{}", document.line),
+        object: document.object,
+        warnings: document
+            .warnings
+            .iter()
+            .map(|w| w.in_source(name))
+            .collect(),
+    }
+}
+
+/// A folder stands for the manifests in it.
+fn expand(path: &Path) -> Outcome<Vec<PathBuf>> {
+    if path == Path::new("-") || !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(|e| Failure::file("list", path, &e))? {
+        let entry = entry.map_err(|e| Failure::file("list", path, &e))?.path();
+        let known = entry.extension().and_then(|e| e.to_str());
+        if matches!(known, Some("yaml" | "yml" | "json")) && entry.is_file() {
+            found.push(entry);
+        }
+    }
+    if found.is_empty() {
+        return Err(Failure::new(
+            Code::NoInput,
+            format!(
+                "error: no manifests in {}: they end in .yaml, .yml or .json",
+                path.display()
+            ),
+        ));
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn text_of(path: &Path) -> Outcome<(String, String)> {
+    let (name, bytes) = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        let read = std::io::stdin().lock().read_to_end(&mut bytes);
+        read.map_err(|e| Failure::new(Code::Io, format!("read standard input: {e}")))?;
+        ("-".to_owned(), bytes)
+    } else {
+        let bytes = std::fs::read(path).map_err(|e| Failure::file("read", path, &e))?;
+        (path.display().to_string(), bytes)
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok((name, text)),
+        Err(e) => Err(Failure::new(
+            Code::Data,
+            format!("{name}: not UTF-8 text: {e}"),
+        )),
+    }
+}
