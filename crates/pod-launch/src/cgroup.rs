@@ -5,6 +5,8 @@
 
 use crate::failure::{AtStep, Failure};
 use rustix::fs::{OFlags, statfs};
+use std::fs::File;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
@@ -80,6 +82,19 @@ pub(crate) fn check_free(path: &Path) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Opens the file by which a process with one thread joins a cgroup: it writes `0`.
+///
+/// Version 1 has `tasks`, which moves a thread. That takes no lock of the whole node, where `cgroup.procs` waits for about 5 ms until
+/// every processor has passed through the scheduler (an RCU grace period). Version 2 has nothing like it for other cgroups.
+pub(crate) fn open_for_joining(folder: &Path) -> Result<File, Failure> {
+    let open = |name| File::options().write(true).open(folder.join(name));
+    match open("tasks") {
+        Err(error) if error.kind() == ErrorKind::NotFound => open("cgroup.procs"),
+        other => other,
+    }
+    .at("cgroup", format!("opening {} to join it", folder.display()))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::failure::{AtStep, Done, Failure};
 use crate::identity::Handles;
 use crate::joined::{Child, Streams, become_process};
 use crate::program::Program;
-use crate::{oom, preflight, terminal};
+use crate::{cgroup, oom, preflight, terminal};
 use libcontainer::oci_spec::runtime::{LinuxNamespaceType, Spec};
 use pod_sys::child::{Forked, fork};
 use pod_sys::{namespace, pidfd};
@@ -127,14 +127,10 @@ fn refuse_user_namespace(spec: &Spec) -> Result<(), Failure> {
 }
 
 fn open_cgroups(folders: &[impl AsRef<Path>]) -> Result<Vec<File>, Failure> {
-    let open = |folder: &Path| {
-        let file = folder.join("cgroup.procs");
-        File::options()
-            .write(true)
-            .open(&file)
-            .at("cgroup", format!("opening {}", file.display()))
-    };
-    folders.iter().map(|folder| open(folder.as_ref())).collect()
+    folders
+        .iter()
+        .map(|folder| cgroup::open_for_joining(folder.as_ref()))
+        .collect()
 }
 
 fn three(fds: impl Iterator<Item = OwnedFd>) -> Result<[OwnedFd; 3], Failure> {

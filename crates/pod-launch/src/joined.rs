@@ -21,7 +21,7 @@ const STEP: &str = "exec";
 
 /// What was opened before the container was joined.
 pub(crate) struct Child {
-    /// `cgroup.procs` of every cgroup that it must be in.
+    /// The files by which it joins every cgroup that it must be in.
     pub(crate) cgroups: Vec<File>,
     /// Its standard streams.
     pub(crate) streams: Streams,
