@@ -20,8 +20,10 @@ use std::collections::BTreeMap;
 /// What a pod's status is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct StatusFacts<'a> {
-    /// The pod. Its own `status` counts as what was told before, as `previous` does.
+    /// The pod; its `status` is not looked at.
     pub pod: &'a Pod,
+    /// The status that the outside has of the pod: its terminal phase binds, and its conditions of foreign types are kept.
+    pub told: Option<&'a PodStatus>,
     /// What the runtime reports.
     pub runtime: &'a PodRuntime,
     /// Why containers are not started, by name.
@@ -100,7 +102,7 @@ pub fn complete(facts: StatusFacts<'_>, status: &mut PodStatus) {
     let phase = status.phase.unwrap_or(Phase::Pending);
     let all = init_and_apps(status);
     let known = Some(all.as_slice());
-    let told = pod.status.iter().flat_map(|s| &s.conditions);
+    let told = facts.told.iter().flat_map(|s| &s.conditions);
     let mut list: Vec<Condition> = told.filter(|c| !is_own(&c.kind)).cloned().collect();
     // Set once from outside, never computed anew.
     if let Some(disruption) = find(&previous.conditions, DISRUPTION) {
@@ -224,7 +226,7 @@ fn app_in_newest_sandbox(pod: &Pod, runtime: &PodRuntime) -> bool {
 
 /// A terminal phase never changes; reason and message stay as long as the phase does.
 fn choose_phase(facts: StatusFacts<'_>, computed: Phase, status: &mut PodStatus) {
-    let told = facts.pod.status.as_ref();
+    let told = facts.told;
     let terminal = |s: &PodStatus| s.phase.filter(|p| p.is_terminal());
     let before = facts.previous;
     let mut phase = computed;

@@ -254,3 +254,61 @@ fn decimal(value: u128, scale: u128) -> String {
     let text = format!("{part:0digits$}");
     format!("{whole}.{}", text.trim_end_matches('0'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_go_prints_them() {
+        for (millis, text) in [
+            (0, "0s"),
+            (350, "350ms"),
+            (1_204, "1.204s"),
+            (10_000, "10s"),
+            (80_000, "1m20s"),
+            (300_000, "5m0s"),
+            (3_600_500, "1h0m0.5s"),
+            (-1_500, "-1.5s"),
+        ] {
+            assert_eq!(go_duration(SignedDuration::from_millis(millis)), text);
+        }
+        assert_eq!(go_duration(SignedDuration::from_nanos(1_500)), "1.5µs");
+    }
+
+    #[test]
+    fn a_delay_doubles_to_its_longest_and_starts_over_after_twice_the_longest() {
+        let delays = Limits::default().restart;
+        let key = BackOffKey::new("k");
+        let mut table = BackOffTable::default();
+        let mut now = Timestamp::UNIX_EPOCH;
+        let mut seen = Vec::new();
+        for wait in [0, 1, 1, 1, 1, 1, 1, 600, 601] {
+            now += SignedDuration::from_secs(wait);
+            table.enter(table.next(&key, delays, now, now));
+            seen.push(table.seconds(&key));
+        }
+        assert_eq!(seen, [10, 20, 40, 80, 160, 300, 300, 300, 10]);
+    }
+
+    #[test]
+    fn work_is_refused_until_the_delay_after_its_failure_is_over() {
+        let delays = Limits::default().restart;
+        let key = BackOffKey::new("k");
+        let at = |s| Timestamp::from_second(s).unwrap();
+        let mut table = BackOffTable::default();
+        assert_eq!(table.refused_until(&key, delays, at(0), at(0)), None);
+        table.enter(table.next(&key, delays, at(0), at(0)));
+        for (since, now, until) in [
+            (5, 5, Some(15)),
+            (5, 14, Some(15)),
+            (5, 15, None),
+            (601, 601, None),
+        ] {
+            let got = table.refused_until(&key, delays, at(since), at(now));
+            assert_eq!(got, until.map(at), "failed at {since}, now {now}");
+        }
+        table.forget(&key);
+        assert_eq!(table.busy_until(&key, delays, at(1)), None);
+    }
+}

@@ -254,3 +254,59 @@ pub fn enter(list: &mut Vec<Event>, pod: &PodRef, event: PodEvent, now: Timestam
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn pod() -> PodRef {
+        PodRef {
+            namespace: "ns".into(),
+            name: "p".into(),
+            uid: "u".into(),
+        }
+    }
+
+    #[test]
+    fn the_same_words_within_an_hour_are_counted_and_later_ones_are_said_again() {
+        let mut list = Vec::new();
+        let name: ContainerName = "c".into();
+        for second in [0, 60, 600, 600 + 3601] {
+            let event = started(ContainerKind::Init, &name);
+            enter(&mut list, &pod(), event, at(second), 10);
+        }
+        enter(
+            &mut list,
+            &pod(),
+            started(ContainerKind::App, &name),
+            at(5000),
+            10,
+        );
+        let told: Vec<(&str, u32, Timestamp, Timestamp)> = list
+            .iter()
+            .map(|e| (e.field_path.as_str(), e.count, e.first, e.last))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("spec.initContainers{c}", 3, at(0), at(600)),
+                ("spec.initContainers{c}", 1, at(4201), at(4201)),
+                ("spec.containers{c}", 1, at(5000), at(5000)),
+            ]
+        );
+    }
+
+    #[test]
+    fn of_too_many_events_those_not_heard_of_for_longest_go() {
+        let mut list = Vec::new();
+        for (second, reason) in [(0, "A"), (1, "B"), (2, "A"), (3, "C")] {
+            enter(&mut list, &pod(), pod_warning(reason, ""), at(second), 2);
+        }
+        let left: Vec<&str> = list.iter().map(|e| e.reason.as_str()).collect();
+        assert_eq!(left, ["A", "C"]);
+    }
+}

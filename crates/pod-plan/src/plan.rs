@@ -143,6 +143,7 @@ fn update_status(draft: &mut Draft<'_>) {
     };
     let facts = StatusFacts {
         pod,
+        told: Some(&previous),
         runtime: &runtime,
         waiting: &waiting,
         previous: &previous,

@@ -52,3 +52,58 @@ pub fn must_wait(pod: &Pod, container: &ContainerName, running: &BTreeSet<&Conta
     let runs = |c: &Container| running.contains(&c.name);
     pod.spec.containers.iter().any(runs) || later.iter().any(|c| c.is_sidecar() && runs(c))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pod_model::pod::RestartPolicy;
+
+    fn named(name: &str, sidecar: bool) -> Container {
+        Container {
+            name: name.into(),
+            restart_policy: sidecar.then_some(RestartPolicy::Always),
+            ..Container::default()
+        }
+    }
+
+    #[test]
+    fn only_sidecars_wait_for_the_apps_and_for_the_sidecar_after_them() {
+        let mut pod = Pod::default();
+        pod.spec.init_containers = vec![named("s", true), named("i", false), named("t", true)];
+        pod.spec.containers = vec![named("a", false), named("b", false)];
+        for (name, running, waits) in [
+            ("s", vec!["s", "t", "a"], true),
+            ("s", vec!["s", "t"], true),
+            ("s", vec!["s", "i"], false),
+            ("s", vec!["s"], false),
+            ("t", vec!["s", "t", "b"], true),
+            ("t", vec!["s", "t"], false),
+            ("i", vec!["s", "i", "a"], false),
+            ("a", vec!["s", "t", "a", "b"], false),
+            ("gone", vec!["a"], false),
+        ] {
+            let running: Vec<ContainerName> = running.into_iter().map(Into::into).collect();
+            let set = running.iter().collect();
+            assert_eq!(
+                must_wait(&pod, &name.into(), &set),
+                waits,
+                "{name} beside {running:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_deletion_decides_the_grace_before_probe_and_pod() {
+        let mut pod = Pod::default();
+        let container = named("a", false);
+        assert_eq!(
+            grace_seconds(&pod, &container, None, None),
+            SHORTEST_GRACE_SECONDS
+        );
+        pod.spec.termination_grace_period_seconds = Some(30);
+        assert_eq!(grace_seconds(&pod, &container, None, None), 30);
+        assert_eq!(grace_seconds(&pod, &container, None, Some(0)), 0);
+        pod.metadata.deletion_grace_period_seconds = Some(7);
+        assert_eq!(grace_seconds(&pod, &container, None, None), 7);
+    }
+}

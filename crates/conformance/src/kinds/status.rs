@@ -127,6 +127,7 @@ fn check_pod_status(given: &Value, expect: &Value) -> Result<(), String> {
     let host_ips: Vec<String> = get(given, "nodeIPs")?;
     let facts = StatusFacts {
         pod: &pod,
+        told: pod.status.as_ref(),
         runtime: &runtime,
         waiting: &BTreeMap::new(),
         previous: &previous,

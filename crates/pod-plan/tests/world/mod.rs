@@ -82,6 +82,8 @@ pub(crate) struct World {
     due: BTreeMap<ContainerId, (Timestamp, i32)>,
     made: u32,
     idle_plans: u32,
+    /// Whether the pod began in good order; a pod found with an app beside a running init container did not.
+    pub(crate) orderly: bool,
     /// Steps that fail, by label, and how often still.
     pub(crate) faults: BTreeMap<String, u32>,
 }
@@ -108,6 +110,7 @@ impl World {
             due: BTreeMap::new(),
             made: 0,
             idle_plans: 0,
+            orderly: true,
             faults: BTreeMap::new(),
         }
     }
@@ -504,7 +507,7 @@ impl World {
             let mut inits = spec.init_containers.iter();
             inits.any(|c| c.name == r.name && !c.is_sidecar())
         };
-        if kind == ContainerKind::Ephemeral || container.is_sidecar() {
+        if kind == ContainerKind::Ephemeral || container.is_sidecar() || !self.orderly {
             return;
         }
         assert!(
