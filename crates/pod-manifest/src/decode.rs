@@ -107,6 +107,9 @@ impl<'n> Cursor<'n, '_> {
         match meaning {
             Some(Meaning::Null) => return 0,
             Some(Meaning::Integer(n)) if fits(n) => return n,
+            Some(Meaning::Number) if self.whole_number().is_some_and(fits) => {
+                return self.whole_number().unwrap_or_default();
+            }
             Some(Meaning::Integer(_)) => {
                 self.mismatch(&format!("an integer of {bits} bits"), None);
             }
@@ -121,6 +124,15 @@ impl<'n> Cursor<'n, '_> {
             }
         }
         0
+    }
+
+    /// A number with a point or exponent that is whole all the same (`1e3`), as Kubernetes takes it.
+    fn whole_number(&self) -> Option<i64> {
+        /// Up to here a double holds every whole number.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        let number: f64 = self.scalar()?.text.parse().ok()?;
+        let whole = number.fract() == 0.0 && number.abs() <= EXACT;
+        whole.then(|| format!("{number:.0}").parse().ok())?
     }
 
     fn boolean(&self) -> bool {
@@ -147,6 +159,12 @@ impl<'n> Cursor<'n, '_> {
         match (scalar.meaning(), self.form) {
             (Meaning::String, Form::Plain | Form::Free) => return text,
             (Meaning::Null, _) => return self.neutral(),
+            (Meaning::Integer(n), Form::Quantity)
+                if n.to_string() != text.trim_start_matches('+') =>
+            {
+                let hint = format!("YAML 1.1 reads it as {n}: write that, or quote it");
+                self.mismatch("an amount in decimal", Some(hint));
+            }
             (Meaning::String | Meaning::Integer(_) | Meaning::Number, Form::Quantity) => {
                 match text.trim().parse::<Quantity>() {
                     Ok(_) => return text,
@@ -361,7 +379,11 @@ impl<'de> Deserializer<'de> for Cursor<'de, '_> {
                 },
             };
         }
-        // The only type that asks so is IntOrString.
+        // Quantity takes numbers too, and would print them in its own way: it gets the text as it stands.
+        if self.form == Form::Quantity {
+            return visitor.visit_str(self.string());
+        }
+        // The only other type that asks so is IntOrString.
         match self.scalar().map(Scalar::meaning) {
             Some(Meaning::Integer(_)) => visitor.visit_i64(self.integer(32)),
             Some(Meaning::String) => visitor.visit_str(self.string()),

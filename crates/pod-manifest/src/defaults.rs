@@ -109,15 +109,12 @@ fn default_container(container: &mut Container) {
     if let Some(resources) = &mut container.resources {
         round_resources(resources);
     }
-    for probe in [
+    let probes = [
         &mut container.liveness_probe,
         &mut container.readiness_probe,
         &mut container.startup_probe,
-    ] {
-        if let Some(probe) = probe {
-            default_probe(probe);
-        }
-    }
+    ];
+    probes.into_iter().flatten().for_each(default_probe);
     if let Some(lifecycle) = &mut container.lifecycle {
         default_lifecycle(lifecycle);
     }
@@ -263,11 +260,8 @@ fn default_projected(projected: &mut ProjectedVolumeSource) {
 }
 
 fn round_resources(resources: &mut ResourceRequirements) {
-    for list in [&mut resources.limits, &mut resources.requests] {
-        if let Some(list) = list {
-            round_up(list);
-        }
-    }
+    let lists = [&mut resources.limits, &mut resources.requests];
+    lists.into_iter().flatten().for_each(round_up);
 }
 
 /// The API server keeps thousandths and nothing finer: `0.1m` becomes `1m`.

@@ -1,7 +1,7 @@
 //! YAML: composes parser events into nodes, with anchors, aliases and merge keys, and a bound on what aliases may expand to.
 
 use super::node::{Entry, Map, Node, Value};
-use super::scalar::Scalar;
+use super::scalar::{Meaning, Scalar};
 use crate::problem::Problem;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 use std::collections::HashMap;
@@ -153,6 +153,15 @@ where
                     "a key must be a single word or text, not a list or a map",
                 ));
             };
+            if let Some(read_as) = key_read_as(scalar) {
+                return Err(Problem::new(
+                    key.line,
+                    format!(
+                        "the key {0} is {read_as} in YAML 1.1, which Kubernetes reads: quote it: \"{0}\"",
+                        scalar.text
+                    ),
+                ));
+            }
             map.push(Entry {
                 key: scalar.text.clone(),
                 line: key.line,
@@ -161,6 +170,16 @@ where
         }
         Err(Problem::new(line, "not valid YAML: the map has no end"))
     }
+}
+
+/// What a bare key would turn into, where that is another text: `y` → `true`, `010` → `8`.
+fn key_read_as(key: &Scalar) -> Option<String> {
+    let read_as = match key.meaning() {
+        Meaning::Bool(value) => value.to_string(),
+        Meaning::Integer(value) => value.to_string(),
+        Meaning::Null | Meaning::Number | Meaning::String => return None,
+    };
+    (read_as != key.text).then_some(read_as)
 }
 
 /// Adds the entries of `<<: source` that the map does not have itself.

@@ -354,14 +354,11 @@ fn validate_init_restart_policy(
         None if has_rules => errors.required(&field, RULES_NEED_POLICY),
         None => {}
         Some("Always") if !options.allow_container_restart_policy_rules => {}
-        Some("Always") if !options.allow_restart_all_containers => {
-            if has_rules {
-                errors.forbidden(
-                    &path.child("restartPolicyRules"),
-                    "restartPolicyRules are not allowed for init containers with restart policy Always",
-                );
-            }
-        }
+        Some("Always") if !options.allow_restart_all_containers && has_rules => errors.forbidden(
+            &path.child("restartPolicyRules"),
+            "restartPolicyRules are not allowed for init containers with restart policy Always",
+        ),
+        Some("Always") if !options.allow_restart_all_containers => {}
         Some(_) if options.allow_container_restart_policy_rules => {
             validate_restart_policy(container, options, path, errors);
         }

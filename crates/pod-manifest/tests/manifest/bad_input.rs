@@ -91,6 +91,14 @@ fn a_value_of_another_type_is_named_with_what_would_fit() {
             "pod.yaml:6: spec.containers[0].resources.limits[cpu]: \"lots\": quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
         ),
         (
+            "  containers: [{name: a, resources: {limits: {cpu: 010}}}]\n",
+            "pod.yaml:6: spec.containers[0].resources.limits[cpu]: expected an amount in decimal, found an integer 010 (YAML 1.1 reads it as 8: write that, or quote it)",
+        ),
+        (
+            "  nodeSelector: {y: a}\n",
+            "pod.yaml:6: the key y is true in YAML 1.1, which Kubernetes reads: quote it: \"y\"",
+        ),
+        (
             "  containers: [{name: a, livenessProbe: {httpGet: {port: [1]}}}]\n",
             "pod.yaml:6: spec.containers[0].livenessProbe.httpGet.port: expected an integer or a string, found a list",
         ),
@@ -130,7 +138,7 @@ fn text_that_is_no_yaml_is_refused_with_line_and_column() {
         ("a: b: c\n", "pod.yaml:1:"),
         ("a: [1\nb: 2\n", "pod.yaml:2:"),
         ("a: \"x\n", "pod.yaml:"),
-        ("\ta: 1\n", "pod.yaml:1:"),
+        ("a:\n\tb: 1\n", "pod.yaml:2:"),
         ("a: *nowhere\n", "pod.yaml:1:"),
     ] {
         let said = said(text);

@@ -124,9 +124,11 @@ fn a_pod_survives_the_way_to_the_model_and_back() {
 
 #[test]
 fn times_of_a_status_lose_what_is_finer_than_a_second() {
-    let mut status = pod_model::status::PodStatus::default();
-    status.start_time = Some("2026-01-01T00:00:00.75Z".parse().unwrap());
-    status.message = "at 2026-01-01T00:00:00.75Z".to_owned();
+    let status = pod_model::status::PodStatus {
+        start_time: Some("2026-01-01T00:00:00.75Z".parse().unwrap()),
+        message: "at 2026-01-01T00:00:00.75Z".to_owned(),
+        ..Default::default()
+    };
     let wire = from_model_status(&status).unwrap();
     let back = status_to_model(&wire).unwrap();
     assert_eq!(
@@ -190,7 +192,7 @@ fn a_legacy_annotation_gives_a_warning_that_names_the_field_to_use() {
 
 #[test]
 fn config_maps_and_secrets_give_their_bytes() {
-    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: n}\ndata: {a: text}\nbinaryData: {b: AAE=}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: n}\ndata: {a: b25l, b: dHdv}\nstringData: {a: plain}\n";
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: ns}\ndata: {a: text}\nbinaryData: {b: AAE=}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: ns}\ndata: {a: b25l, b: dHdv}\nstringData: {a: plain}\n";
     let documents = read_documents("-", text).unwrap();
     let (Object::ConfigMap(config_map), Object::Secret(secret)) =
         (&documents[0].object, &documents[1].object)
@@ -215,11 +217,11 @@ fn config_maps_and_secrets_give_their_bytes() {
 fn bad_config_maps_and_secrets_are_refused_in_the_servers_words() {
     let big = "x".repeat((1 << 20) + 1);
     for (text, expected) in [
-        ("kind: ConfigMap\nmetadata: {name: c, namespace: n}\ndata: {..: x}\n".to_owned(), "data[..]: Invalid value: \"..\": must not be '..'"),
-        ("kind: ConfigMap\nmetadata: {name: c, namespace: n}\ndata: {a: x}\nbinaryData: {a: AAE=}\n".to_owned(), "data[a]: Invalid value: \"a\": duplicate of key present in binaryData"),
-        (format!("kind: ConfigMap\nmetadata: {{name: c, namespace: n}}\ndata: {{a: {big}}}\n"), "<nil>: Too long: may not be more than 1048576 bytes"),
+        ("kind: ConfigMap\nmetadata: {name: c, namespace: ns}\ndata: {..: x}\n".to_owned(), "data[..]: Invalid value: \"..\": must not be '..'"),
+        ("kind: ConfigMap\nmetadata: {name: c, namespace: ns}\ndata: {a: x}\nbinaryData: {a: AAE=}\n".to_owned(), "data[a]: Invalid value: \"a\": duplicate of key present in binaryData"),
+        (format!("kind: ConfigMap\nmetadata: {{name: c, namespace: ns}}\ndata: {{a: {big}}}\n"), "<nil>: Too long: may not be more than 1048576 bytes"),
         ("kind: Secret\nmetadata: {name: s}\n".to_owned(), "metadata.namespace: Required value"),
-        ("kind: Secret\ntype: kubernetes.io/tls\nmetadata: {name: s, namespace: n}\ndata: {tls.key: ''}\n".to_owned(), "data[tls.crt]: Required value"),
+        ("kind: Secret\ntype: kubernetes.io/tls\nmetadata: {name: s, namespace: ns}\ndata: {tls.key: ''}\n".to_owned(), "data[tls.crt]: Required value"),
     ] {
         let documents = read_documents("-", &format!("apiVersion: v1\n{text}")).unwrap();
         let errors = match &documents[0].object {
@@ -252,5 +254,23 @@ fn a_pod_that_is_wrong_gets_all_its_errors_in_the_servers_order() {
             "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", \"OnFailure\", \"Never\"",
             "spec.containers[0].image: Invalid value: \" i\": must not have leading or trailing whitespace",
         ]
+    );
+}
+
+#[test]
+fn numbers_mean_what_kubernetes_reads_in_them() {
+    let pod = read_pod(
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  activeDeadlineSeconds: 1e3\n  terminationGracePeriodSeconds: 0o17\n  hostNetwork: yes\n  containers:\n  - {name: a, image: i, resources: {limits: {cpu: 0.5, memory: 1e6}}}\n  volumes: [{name: v, secret: {secretName: s, defaultMode: 0440}}]\n",
+    );
+    let spec = to_model(&pod).unwrap().spec;
+    assert_eq!(spec.active_deadline_seconds, Some(1000));
+    assert_eq!(spec.termination_grace_period_seconds, Some(15));
+    assert!(spec.host_network);
+    let limits = &spec.containers[0].resources.limits;
+    assert_eq!(limits["cpu"], "500m".parse().unwrap());
+    assert_eq!(limits["memory"], "1M".parse().unwrap());
+    assert_eq!(
+        spec.volumes[0].secret.as_ref().unwrap().default_mode,
+        Some(0o440)
     );
 }
