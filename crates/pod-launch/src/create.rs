@@ -126,20 +126,28 @@ fn build(
         .ok_or_else(|| "libcontainer gave no pid".to_owned())
 }
 
-/// The innermost error that was reported, and libcontainer's own last word where that says more.
+/// The innermost error that was reported: what comes after it only says which steps it was part of. Where none was, libcontainer's own words.
 fn told(error: &dyn std::error::Error, report: &Report) -> String {
-    let mut chain = plain(&error);
+    let mut text = plain(&error);
     let mut source = error.source();
     while let Some(error) = source {
-        let text = plain(&error);
-        if !chain.contains(&text) {
-            chain = format!("{chain}: {text}");
+        let more = plain(&error);
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
         }
         source = error.source();
     }
-    match report.errors().into_iter().next() {
-        Some(first) if !chain.contains(&first) => format!("{first}: {chain}"),
-        _ => chain,
+    let text = report
+        .errors()
+        .into_iter()
+        .next()
+        .map_or(text, |first| plain(&first));
+    match text.contains("BrokenChannel") {
+        // Its process ended without a word.
+        true => format!(
+            "the container's first process was killed before it was ready (too little memory?): {text}"
+        ),
+        false => text,
     }
 }
 

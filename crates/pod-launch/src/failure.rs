@@ -56,10 +56,20 @@ pub(crate) fn plain(error: &impl Display) -> String {
     let Some((words, _)) = text.split_once(" (os error ") else {
         return text;
     };
-    let mut letters = words.chars();
-    match letters.next() {
-        Some(first) => first.to_lowercase().chain(letters).collect(),
-        None => text,
+    // What the system says comes last; what comes before may be names.
+    let (before, said) = words
+        .rsplit_once(": ")
+        .map_or(("", words), |(before, said)| (before, said));
+    let mut letters = said.chars();
+    let said: String = letters
+        .next()
+        .into_iter()
+        .flat_map(char::to_lowercase)
+        .chain(letters)
+        .collect();
+    match before {
+        "" => said,
+        before => format!("{before}: {said}"),
     }
 }
 
@@ -72,5 +82,9 @@ mod tests {
         let error = std::io::Error::from_raw_os_error(2);
         assert_eq!(plain(&error), "no such file or directory");
         assert_eq!(plain(&"as it is"), "as it is");
+        assert_eq!(
+            plain(&format!("opening /A: {error}")),
+            "opening /A: no such file or directory"
+        );
     }
 }

@@ -166,7 +166,7 @@ fn a_failed_create_names_the_real_cause_and_leaves_nothing() {
             let table: [(Change, &[&str]); 4] = [
                 (
                     |plan| plan.mount("/data", "bind", "/no/such/folder", &["rbind"]),
-                    &["/no/such/folder", "ENOENT", "NotFound"],
+                    &["\"/no/such/folder\": no such file or directory"],
                 ),
                 (
                     |plan| plan.config["linux"]["sysctl"] = json!({"net.no.such": "1"}),
