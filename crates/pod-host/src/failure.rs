@@ -1,6 +1,7 @@
 //! Errors of this crate: thing, step and cause in one sentence, with the kind that the driver acts on.
 
 use pod_driver::host::{HostError, HostErrorKind};
+use pod_model::ids::{ContainerId, SandboxId};
 use std::fmt::Display;
 use std::path::Path;
 
@@ -30,4 +31,14 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .at(HostErrorKind::Other, "work on the node was broken off")
+}
+
+/// There is no sandbox of that id.
+pub(crate) fn no_sandbox(id: &SandboxId) -> HostError {
+    HostError::new(HostErrorKind::NotFound, format!("there is no sandbox {id}"))
+}
+
+/// There is no container of that id.
+pub(crate) fn no_container(id: &ContainerId) -> HostError {
+    HostError::new(HostErrorKind::NotFound, format!("there is no container {id}"))
 }

@@ -1,6 +1,29 @@
-//! The runtime half on a real node.
+//! The runtime half on a real node: implements the driver's [`Host`](pod_driver::host::Host).
+//!
+//! ```text
+//! host ─▶ verbs ─▶ node_state ─▶ state ─▶ supervisor (client)
+//!           │          └──▶ exit, records
+//!           └──▶ bundle (pod-oci), cgroup, volumes          paths, options, failure: below all
+//! ```
+//!
+//! Nothing here decides: the driver says what to do, and is told what happened. What a daemon must find again stands in the run folder.
+
+mod bundle;
 mod cgroup;
+mod exit;
 mod failure;
+mod host;
 mod node;
+mod node_state;
+mod options;
 mod paths;
+mod pause_root;
+mod records;
+mod signal;
+mod state;
+mod supervisor;
+mod verbs;
 mod volumes;
+
+pub use host::{NodeHost, Opened};
+pub use options::{HostOptions, LogLimits, Programs};

@@ -18,7 +18,7 @@ const DEEPEST: usize = 32;
 const SIGKILL: i32 = 9;
 
 /// Kills everything in `cgroup` and below until nothing is left, for about two seconds at most. Says how many processes are left.
-pub(crate) fn kill(layout: &Layout, root: &CgroupPath, cgroup: &CgroupPath) -> usize {
+fn kill(layout: &Layout, root: &CgroupPath, cgroup: &CgroupPath) -> usize {
     if !cgroup.is_within(root) || cgroup == root {
         return 0;
     }

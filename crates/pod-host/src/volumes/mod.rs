@@ -8,6 +8,6 @@ mod prepare;
 mod sub_path;
 
 pub(crate) use host_path::open as open_host_path;
-pub(crate) use mounts::{is_mount_point, mount_tmpfs, unmount_below, unmount_one};
+pub(crate) use mounts::{mount_tmpfs, unmount_below};
 pub(crate) use prepare::prepare;
-pub(crate) use sub_path::{open as open_sub_path, place};
+pub(crate) use sub_path::{Problem, open as open_sub_path, open_volume, place};

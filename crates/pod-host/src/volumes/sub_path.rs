@@ -20,23 +20,23 @@ pub(crate) enum Problem {
     Create(io::Error),
 }
 
-/// Opens `sub` below `volume` (a descriptor without rights, to be bound). What is missing is made as folders with the mode of the volume's
-/// own root folder.
-pub(crate) fn open(volume: &Path, sub: &str) -> Result<OwnedFd, Problem> {
+/// Opens a volume of the pod itself.
+pub(crate) fn open_volume(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// Opens `sub` below the volume behind `root` (a descriptor without rights, to be bound). What is missing is made as folders with the mode
+/// of the volume's own root folder.
+pub(crate) fn open(root: &OwnedFd, sub: &str) -> Result<OwnedFd, Problem> {
     let parts = parts(sub).map_err(Problem::Prepare)?;
-    let root = rustix::fs::open(
-        volume,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|e| Problem::Prepare(e.into()))?;
     let whole: PathBuf = parts.iter().collect();
-    match open_in_root(&root, &whole, OFlags::PATH) {
+    match open_in_root(root, &whole, OFlags::PATH) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         other => return other.map_err(Problem::Prepare),
     }
-    make(&root, &parts).map_err(Problem::Create)?;
-    open_in_root(&root, &whole, OFlags::PATH).map_err(Problem::Prepare)
+    make(root, &parts).map_err(Problem::Create)?;
+    open_in_root(root, &whole, OFlags::PATH).map_err(Problem::Prepare)
 }
 
 /// Puts what `source` stands for at `target`, with all that is mounted below it. Says whether it is a folder.
@@ -134,13 +134,13 @@ mod tests {
     fn a_missing_sub_path_is_made_with_the_mode_of_the_volume() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let fd = open(dir.path(), "a/./b").unwrap();
+        let fd = open(&open_volume(dir.path()).unwrap(), "a/./b").unwrap();
         assert_eq!(path_of(&fd), dir.path().join("a/b"));
         for made in ["a", "a/b"] {
             let mode = fs::metadata(dir.path().join(made)).unwrap().mode() & 0o7777;
             assert_eq!(mode, 0o777, "{made}");
         }
-        assert!(open(dir.path(), "a/b").is_ok());
+        assert!(open(&open_volume(dir.path()).unwrap(), "a/b").is_ok());
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
         symlink("/", volume.join("slash")).unwrap();
         symlink("/proc/self/root", volume.join("magic")).unwrap();
         for sub in ["abs/secret", "rel/secret", "slash/etc", "magic/etc", "abs", "rel/x/y"] {
-            if let Ok(fd) = open(&volume, sub) {
+            if let Ok(fd) = open(&open_volume(&volume).unwrap(), sub) {
                 let got = path_of(&fd);
                 assert!(got.starts_with(&volume), "{sub}: {}", got.display());
             }
@@ -168,7 +168,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("real")).unwrap();
         symlink("real", dir.path().join("link")).unwrap();
-        let fd = open(dir.path(), "link").unwrap();
+        let fd = open(&open_volume(dir.path()).unwrap(), "link").unwrap();
         assert_eq!(path_of(&fd), dir.path().join("real"));
     }
 
@@ -176,9 +176,9 @@ mod tests {
     fn climbing_absolute_and_empty_sub_paths_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         for sub in ["..", "a/../..", "/etc", "", ".", "a\0b"] {
-            assert!(matches!(open(dir.path(), sub), Err(Problem::Prepare(_))), "{sub:?}");
+            assert!(matches!(open(&open_volume(dir.path()).unwrap(), sub), Err(Problem::Prepare(_))), "{sub:?}");
         }
         fs::write(dir.path().join("file"), "x").unwrap();
-        assert!(matches!(open(dir.path(), "file/x"), Err(_)));
+        assert!(matches!(open(&open_volume(dir.path()).unwrap(), "file/x"), Err(_)));
     }
 }

@@ -1,0 +1,276 @@
+//! What all verbs share: options, facts, programs, the state, and what happens when a supervisor speaks unasked.
+
+use crate::cgroup::{self, Layout};
+use crate::exit;
+use crate::options::HostOptions;
+use crate::paths::Paths;
+use crate::records::{self, EndedFile};
+use crate::state::State;
+use crate::supervisor::{Client, Notices};
+use pod_driver::host::HostEvent;
+use pod_model::ids::{ContainerId, PodUid, SandboxId};
+use pod_model::runtime::Exit;
+use pod_oci::NodeFacts;
+use pod_sys::pidfd::{self, Outcome};
+use pod_wire::supervisor::{Event, ExitRecord};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use tokio::sync::mpsc;
+
+/// The one node that a host works on.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) options: HostOptions,
+    pub(crate) paths: Paths,
+    pub(crate) layout: Layout,
+    pub(crate) facts: NodeFacts,
+    /// Sealed copy of podwright-launch.
+    pub(crate) launch: OwnedFd,
+    /// Root file system of all pause containers.
+    pub(crate) pause_root: PathBuf,
+    /// Counts execs, for their names.
+    pub(crate) execs: AtomicU64,
+    pub(crate) events: mpsc::UnboundedSender<HostEvent>,
+    state: Mutex<State>,
+}
+
+/// Parts of a [`Node`] that are found out when it is opened.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) paths: Paths,
+    pub(crate) layout: Layout,
+    pub(crate) facts: NodeFacts,
+    pub(crate) launch: OwnedFd,
+    pub(crate) pause_root: PathBuf,
+}
+
+impl Node {
+    pub(crate) fn new(
+        options: HostOptions,
+        found: Found,
+        events: mpsc::UnboundedSender<HostEvent>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            options,
+            paths: found.paths,
+            layout: found.layout,
+            facts: found.facts,
+            launch: found.launch,
+            pause_root: found.pause_root,
+            execs: AtomicU64::new(0),
+            events,
+            state: Mutex::default(),
+        })
+    }
+
+    /// The state. Never held over an await.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the driver; without one nobody needs to know.
+    pub(crate) fn tell(&self, event: HostEvent) {
+        let _ = self.events.send(event);
+    }
+
+    /// What a sandbox's supervisor says unasked comes here.
+    pub(crate) fn link(self: &Arc<Self>, pod: &PodUid, sandbox: &SandboxId) -> Link {
+        Link {
+            node: Arc::downgrade(self),
+            pod: pod.clone(),
+            sandbox: sandbox.clone(),
+        }
+    }
+
+    /// A container ended, as its supervisor recorded it.
+    pub(crate) fn container_ended(&self, pod: &PodUid, record: &ExitRecord) {
+        let id = ContainerId::new(record.id.as_str());
+        let (config, log) = {
+            let state = self.state();
+            let Some(container) = state.container(pod, &id) else {
+                return;
+            };
+            if container.has_ended() {
+                return;
+            }
+            (container.config.clone(), container.log.clone())
+        };
+        let exit = exit::known(&self.paths, pod, &config, &log, record);
+        let started_at = record.started_at.as_ref().and_then(|t| t.parse().ok());
+        self.enter_end(pod, &id, exit, started_at);
+    }
+
+    /// Enters how a container ended, writes it down and tells it.
+    pub(crate) fn enter_end(
+        &self,
+        pod: &PodUid,
+        id: &ContainerId,
+        exit: Exit,
+        started_at: Option<jiff::Timestamp>,
+    ) {
+        let mut state = self.state();
+        let Some(container) = state.container_mut(pod, id) else {
+            return;
+        };
+        if !container.end(exit.clone(), started_at) {
+            return;
+        }
+        let file = EndedFile {
+            started_at: container.record.started_at,
+            exit: exit.clone(),
+        };
+        let (path, name) = (container.dir.ended(), container.config.name.clone());
+        drop(state);
+        // It is read only when a later daemon finds no better record: the supervisor's own is written already.
+        let _ = records::save(&path, &file);
+        self.tell(HostEvent::ContainerExited {
+            pod: pod.clone(),
+            id: id.clone(),
+            name,
+            exit,
+        });
+    }
+
+    fn pause_ended(&self, pod: &PodUid, sandbox: &SandboxId, record: &ExitRecord) {
+        let mut state = self.state();
+        let Some(found) = state.sandbox_mut(pod, sandbox) else {
+            return;
+        };
+        let expected = found.ending || !found.ready;
+        found.ready = false;
+        found.held = None;
+        drop(state);
+        if !expected {
+            self.tell(HostEvent::SandboxLost {
+                pod: pod.clone(),
+                id: sandbox.clone(),
+                cause: format!("its pause process ended with code {}", record.code),
+            });
+        }
+    }
+
+    /// A supervisor is dead: what it watched is killed, since nobody would know of its end, and entered as unknown where nobody knows.
+    /// Blocks while things die.
+    pub(crate) fn bury(&self, pod: &PodUid, sandbox: &SandboxId, cause: &str) {
+        let mut cgroups = Vec::new();
+        let mut left = Vec::new();
+        {
+            let mut state = self.state();
+            let Some(found) = state.sandbox_mut(pod, sandbox) else {
+                return;
+            };
+            found.ready = false;
+            found.client = None;
+            found.held = None;
+            cgroups.extend(found.config.cgroup_parent.child(sandbox.as_str()));
+            let parent = found.config.cgroup_parent.clone();
+            let containers = state.pod(pod).map(|p| p.containers.as_slice());
+            for container in containers.unwrap_or_default() {
+                if container.config.sandbox == *sandbox {
+                    cgroups.extend(parent.child(container.config.id.as_str()));
+                    if !container.has_ended() {
+                        let handle = container.pidfd.clone();
+                        let id = container.config.id.clone();
+                        left.push((id, container.pid, handle, container.dir.clone()));
+                    }
+                }
+            }
+        }
+        // Before the killing: what ended by itself ended as it did.
+        let before: Vec<Option<ExitRecord>> = left
+            .iter()
+            .map(|(id, pid, handle, dir)| {
+                exit::recorded(dir).or_else(|| outcome(id, *pid, handle.as_deref()))
+            })
+            .collect();
+        for cgroup in &cgroups {
+            // A failure is met again, and told, when the container or the pod is removed.
+            let _ = cgroup::remove(&self.layout, &self.options.cgroup_root, cgroup);
+        }
+        for ((id, _, _, _), record) in left.iter().zip(before) {
+            match record {
+                Some(record) => self.container_ended(pod, &record),
+                None => self.enter_end(pod, id, exit::unknown(cause), None),
+            }
+        }
+    }
+}
+
+fn outcome(id: &ContainerId, pid: i32, handle: Option<&OwnedFd>) -> Option<ExitRecord> {
+    match pidfd::outcome(handle?, pid) {
+        Ok(Outcome::Exited(status)) => Some(ExitRecord {
+            id: id.to_string(),
+            code: status.code,
+            signal: status.signal,
+            oom: false,
+            started_at: None,
+            finished_at: jiff::Timestamp::now().to_string(),
+            dropped_lines: 0,
+        }),
+        _ => None,
+    }
+}
+
+/// Ties a supervisor's connection to its sandbox.
+#[derive(Debug)]
+pub(crate) struct Link {
+    node: Weak<Node>,
+    pod: PodUid,
+    sandbox: SandboxId,
+}
+
+impl Notices for Link {
+    fn event(&self, event: Event) {
+        let Some(node) = self.node.upgrade() else {
+            return;
+        };
+        match event {
+            Event::Exited(record) if self.sandbox == record.id.as_str() => {
+                node.pause_ended(&self.pod, &self.sandbox, &record);
+            }
+            Event::Exited(record) => node.container_ended(&self.pod, &record),
+            Event::ExecExited { id, exec, code } => {
+                let mut state = node.state();
+                let container = state.container_mut(&self.pod, &ContainerId::new(id));
+                if let Some(waiting) = container.and_then(|c| c.execs.remove(&exec)) {
+                    // Who waits may have given up.
+                    let _ = waiting.send(code);
+                }
+            }
+        }
+    }
+
+    fn lost(&self) {
+        let Some(node) = self.node.upgrade() else {
+            return;
+        };
+        let (pod, sandbox) = (self.pod.clone(), self.sandbox.clone());
+        {
+            let mut state = node.state();
+            let Some(found) = state.sandbox_mut(&pod, &sandbox) else {
+                return;
+            };
+            found.client = None;
+            if found.ending {
+                return;
+            }
+        }
+        // Killing waits for things to die.
+        tokio::task::spawn_blocking(move || {
+            let cause = "its supervisor died";
+            node.bury(&pod, &sandbox, &format!("{cause}, so how the container ended is not known"));
+            node.tell(HostEvent::SandboxLost {
+                pod,
+                id: sandbox,
+                cause: cause.to_owned(),
+            });
+        });
+    }
+}
+
+/// The connection to a sandbox's supervisor, if it lives.
+pub(crate) fn client_of(state: &State, pod: &PodUid, sandbox: &SandboxId) -> Option<Arc<Client>> {
+    state.sandbox(pod, sandbox).and_then(|s| s.client.clone())
+}

@@ -1,0 +1,169 @@
+//! All that is known of the node's pods now, in memory: what [`observe`](pod_driver::host::Host::observe) answers from.
+//!
+//! Verbs and supervisors' events change it under one lock, held for no longer than that; no lock is held while anything is waited for.
+
+use crate::paths::{ContainerDir, SandboxDir};
+use crate::supervisor::Client;
+use jiff::Timestamp;
+use pod_model::config::{ContainerConfig, NetworkMode, SandboxConfig};
+use pod_model::ids::{ContainerId, PodUid, SandboxId};
+use pod_model::runtime::{ContainerRecord, Exit, NamespaceMode, PodRuntime, RunState, Sandbox};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Everything.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pods: BTreeMap<PodUid, PodState>,
+}
+
+/// One pod.
+#[derive(Debug, Default)]
+pub(crate) struct PodState {
+    /// Newest first.
+    pub(crate) sandboxes: Vec<SandboxState>,
+    /// Newest first.
+    pub(crate) containers: Vec<ContainerState>,
+    /// Removals that are still at work.
+    pub(crate) cleanups: Vec<JoinHandle<()>>,
+}
+
+/// One sandbox.
+#[derive(Debug)]
+pub(crate) struct SandboxState {
+    pub(crate) config: SandboxConfig,
+    pub(crate) created_at: Timestamp,
+    pub(crate) dir: SandboxDir,
+    /// Whether its pause process runs.
+    pub(crate) ready: bool,
+    pub(crate) ip: Option<String>,
+    /// `None` once its supervisor is gone.
+    pub(crate) client: Option<Arc<Client>>,
+    pub(crate) held: Option<Arc<Held>>,
+    /// Its end was asked for: that its supervisor goes is no loss.
+    pub(crate) ending: bool,
+}
+
+/// Namespaces of a running pause process. Held open, they mean these and no others, whatever becomes of its pid.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) net: OwnedFd,
+    pub(crate) ipc: OwnedFd,
+    pub(crate) uts: OwnedFd,
+    pub(crate) pid: OwnedFd,
+}
+
+/// One container.
+#[derive(Debug)]
+pub(crate) struct ContainerState {
+    pub(crate) config: ContainerConfig,
+    pub(crate) record: ContainerRecord,
+    pub(crate) dir: ContainerDir,
+    pub(crate) log: PathBuf,
+    pub(crate) stop_signal: i32,
+    pub(crate) pid: i32,
+    /// Tells how it ended if its supervisor no longer can.
+    pub(crate) pidfd: Option<Arc<OwnedFd>>,
+    /// Who waits for the end of an exec'd process, by the exec's name.
+    pub(crate) execs: BTreeMap<String, oneshot::Sender<i32>>,
+}
+
+impl State {
+    pub(crate) fn pod(&self, uid: &PodUid) -> Option<&PodState> {
+        self.pods.get(uid)
+    }
+
+    /// The pod, made if it was not known.
+    pub(crate) fn enter(&mut self, uid: &PodUid) -> &mut PodState {
+        self.pods.entry(uid.clone()).or_default()
+    }
+
+    pub(crate) fn forget_pod(&mut self, uid: &PodUid) -> Option<PodState> {
+        self.pods.remove(uid)
+    }
+
+    pub(crate) fn pods(&self) -> impl Iterator<Item = (&PodUid, &PodState)> {
+        self.pods.iter()
+    }
+
+    pub(crate) fn sandbox(&self, uid: &PodUid, id: &SandboxId) -> Option<&SandboxState> {
+        let pod = self.pods.get(uid)?;
+        pod.sandboxes.iter().find(|s| s.config.id == *id)
+    }
+
+    pub(crate) fn sandbox_mut(&mut self, uid: &PodUid, id: &SandboxId) -> Option<&mut SandboxState> {
+        let pod = self.pods.get_mut(uid)?;
+        pod.sandboxes.iter_mut().find(|s| s.config.id == *id)
+    }
+
+    pub(crate) fn container(&self, uid: &PodUid, id: &ContainerId) -> Option<&ContainerState> {
+        let pod = self.pods.get(uid)?;
+        pod.containers.iter().find(|c| c.config.id == *id)
+    }
+
+    pub(crate) fn container_mut(
+        &mut self,
+        uid: &PodUid,
+        id: &ContainerId,
+    ) -> Option<&mut ContainerState> {
+        let pod = self.pods.get_mut(uid)?;
+        pod.containers.iter_mut().find(|c| c.config.id == *id)
+    }
+}
+
+impl PodState {
+    pub(crate) fn runtime(&self) -> PodRuntime {
+        PodRuntime {
+            sandboxes: self.sandboxes.iter().map(SandboxState::fact).collect(),
+            containers: self.containers.iter().map(|c| c.record.clone()).collect(),
+        }
+    }
+}
+
+impl SandboxState {
+    fn fact(&self) -> Sandbox {
+        Sandbox {
+            id: self.config.id.clone(),
+            ready: self.ready,
+            attempt: self.config.attempt,
+            ip: self.ip.clone(),
+            network: match self.config.network {
+                NetworkMode::Host => NamespaceMode::Node,
+                _ => NamespaceMode::Pod,
+            },
+            created_at: Some(self.created_at),
+        }
+    }
+}
+
+impl ContainerState {
+    pub(crate) fn has_ended(&self) -> bool {
+        self.record.state == RunState::Exited
+    }
+
+    /// Enters its end, once. `false`: it had one.
+    pub(crate) fn end(&mut self, exit: Exit, started_at: Option<Timestamp>) -> bool {
+        if self.has_ended() {
+            return false;
+        }
+        self.record.state = RunState::Exited;
+        self.record.started_at = self.record.started_at.or(started_at);
+        self.record.exit = Some(exit);
+        self.pidfd = None;
+        // Who waits for an exec in it is told by the channel's end that nobody will know.
+        self.execs.clear();
+        true
+    }
+
+    /// Enters that it was started; its end may have come before.
+    pub(crate) fn started(&mut self, started_at: Option<Timestamp>) {
+        self.record.started_at = self.record.started_at.or(started_at);
+        if !self.has_ended() {
+            self.record.state = RunState::Running;
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Starting a supervisor: a session and a life of its own; it outlives the node daemon.
+
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use tokio::process::Child;
+
+/// File in a sandbox's folder for what a supervisor says before its protocol is up.
+pub(crate) const LAST_WORDS: &str = "supervisor.err";
+
+/// One at a time: between the two lines that make descriptors inheritable and close them again, no other child may be started with them.
+static STARTING: Mutex<()> = Mutex::new(());
+
+/// A supervisor that runs.
+#[derive(Debug)]
+pub(crate) struct Started {
+    /// The first connection to it.
+    pub(crate) socket: UnixStream,
+    /// To be waited for, or a zombie is left of it.
+    pub(crate) child: Child,
+}
+
+/// Starts a supervisor for the sandbox in `dir`, with an empty environment and nothing open but the two descriptors that it is given. In a
+/// tokio runtime.
+pub(crate) fn start(
+    program: &Path,
+    dir: &Path,
+    launch: BorrowedFd<'_>,
+    launcher_ahead: bool,
+) -> io::Result<Started> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(last_words(dir)?)
+        .current_dir("/")
+        // It makes a session of its own, so that Ctrl-C is not for it.
+        .arg("--dir")
+        .arg(dir);
+    let guard = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let launch = inheritable(launch)?;
+    let theirs = inheritable(theirs.as_fd())?;
+    command.arg("--launch-fd").arg(launch.as_raw_fd().to_string());
+    command.arg("--node-fd").arg(theirs.as_raw_fd().to_string());
+    if launcher_ahead {
+        command.arg("--launcher-ahead");
+    }
+    let child = tokio::process::Command::from(command).spawn()?;
+    drop((launch, theirs));
+    drop(guard);
+    Ok(Started {
+        socket: ours,
+        child,
+    })
+}
+
+/// Where it says why it could not begin.
+fn last_words(dir: &Path) -> io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true).mode(0o600);
+    options.open(dir.join(LAST_WORDS))
+}
+
+fn inheritable(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let copy = fcntl_dupfd_cloexec(fd, 3)?;
+    fcntl_setfd(&copy, FdFlags::empty())?;
+    Ok(copy)
+}

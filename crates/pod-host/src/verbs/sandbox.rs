@@ -1,0 +1,341 @@
+//! Sandboxes: run, stop, remove.
+//!
+//! ```text
+//! run:   folder, record, shm, files ─▶ bundle ─▶ supervisor ─▶ pause process ─▶ its namespaces held     (any failure undoes all of it)
+//! stop:  supervisor ends everything and itself ─▶ shm unmounted            remove: folder and what is left of its containers
+//! ```
+
+use crate::bundle::{self, Kind};
+use crate::failure::{At, blocking, no_sandbox};
+use crate::node_state::{Node, client_of};
+use crate::paths::SandboxDir;
+use crate::records::{self, SandboxFile};
+use crate::state::{Held, SandboxState};
+use crate::supervisor::{self, Answer, AskError, Client, LAST_WORDS};
+use crate::verbs::container;
+use crate::volumes::{mount_tmpfs, unmount_below};
+use jiff::Timestamp;
+use pod_driver::host::{HostError, HostErrorKind, HostResult};
+use pod_model::config::{NetworkMode, SandboxConfig};
+use pod_model::ids::{ContainerId, PodUid, SandboxId};
+use pod_model::runtime::NamespaceMode;
+use pod_oci::pause_spec;
+use pod_sys::pidfd;
+use pod_wire::launch::Rootfs;
+use pod_wire::supervisor::{CreateContainer, ReplyBody, RequestBody};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+const KIND: HostErrorKind = HostErrorKind::Sandbox;
+
+/// Runs a sandbox; gives its own network namespace.
+pub(crate) async fn run(node: &Arc<Node>, config: &SandboxConfig) -> HostResult<Option<OwnedFd>> {
+    let pod = &config.pod.uid;
+    if let Some(found) = node.state().sandbox(pod, &config.id) {
+        return match (&found.held, found.ready) {
+            (Some(held), true) => network_of(&found.config, held),
+            _ => Err(HostError::new(
+                KIND,
+                format!("sandbox {}: it is there but does not run; remove it first", config.id),
+            )),
+        };
+    }
+    let made = {
+        let (node, config) = (Arc::clone(node), config.clone());
+        blocking(move || lay_out(&node, &config)).await?
+    };
+    let result = match made {
+        Ok((record, request)) => begin(node, record, request).await,
+        Err(e) => Err(e),
+    };
+    match result {
+        Ok(held) => network_of(config, &held),
+        Err(cause) => Err(undo(node, config, cause).await),
+    }
+}
+
+/// Files, mounts and the pause bundle.
+fn lay_out(node: &Node, config: &SandboxConfig) -> HostResult<(SandboxFile, CreateContainer)> {
+    let dir = node.paths.sandbox(&config.id);
+    let record = SandboxFile {
+        config: config.clone(),
+        created_at: Timestamp::now(),
+        ip: None,
+    };
+    bundle::private_folder(&dir.containers()).at_path(KIND, "sandbox: making", dir.path())?;
+    // First of all: from here on a later daemon finds it and can take it away.
+    records::save(&dir.record(), &record).at_path(KIND, "sandbox: writing", &dir.record())?;
+    bundle::private_folder(&dir.oci()).at_path(KIND, "sandbox: making", &dir.oci())?;
+    if config.ipc != NamespaceMode::Node {
+        let shm = dir.shm();
+        fs::create_dir_all(&shm).at_path(KIND, "sandbox: making", &shm)?;
+        let options = format!("mode=1777,size={}", config.shm_size);
+        mount_tmpfs(&shm, false, &options).at_path(KIND, "sandbox: mounting a tmpfs at", &shm)?;
+    }
+    let hostname = match &config.hostname {
+        Some(name) => name.clone(),
+        None => node_hostname(),
+    };
+    for (path, text) in [
+        (dir.hosts(), &config.hosts),
+        (dir.resolv_conf(), &config.resolv_conf),
+        (dir.hostname(), &format!("{hostname}\n")),
+    ] {
+        readable_file(&path, text).at_path(KIND, "sandbox: writing", &path)?;
+    }
+    let (spec, facts) = pause_spec(config, &node.facts).at(KIND, "sandbox")?;
+    let id = config.id.as_str();
+    let cgroup = config.cgroup_parent.child(id).at(KIND, "sandbox: cgroup")?;
+    let kind = Kind {
+        pause: true,
+        rootfs: Rootfs::Bind {
+            folder: node.pause_root.clone(),
+        },
+        log: None,
+        stdin: false,
+        tty: false,
+        oom_score_adj: config.oom_score_adj,
+    };
+    let request = bundle::write(node, &dir, id, &spec, &facts, &cgroup, kind)
+        .at_path(KIND, "sandbox: writing the pause bundle in", dir.path())?;
+    Ok((record, request))
+}
+
+/// Supervisor and pause process.
+async fn begin(
+    node: &Arc<Node>,
+    record: SandboxFile,
+    request: CreateContainer,
+) -> HostResult<Arc<Held>> {
+    let (pod, id) = (record.config.pod.uid.clone(), record.config.id.clone());
+    let dir = node.paths.sandbox(&id);
+    let started = {
+        let (node, dir) = (Arc::clone(node), dir.clone());
+        let ahead = node.options.launcher_ahead;
+        blocking(move || {
+            let program = &node.options.programs.supervisor;
+            supervisor::start(program, dir.path(), node.launch.as_fd(), ahead)
+                .at_path(KIND, "sandbox: starting the supervisor", program)
+        })
+        .await??
+    };
+    let mut supervisor = started.child;
+    // Reaped whenever it ends; how it ended says nothing.
+    tokio::spawn(async move { supervisor.wait().await });
+    let client = Client::new(started.socket, node.options.generation, node.link(&pod, &id))
+        .at(KIND, "sandbox: speaking to the supervisor")?;
+    let client = Arc::new(client);
+    {
+        let mut state = node.state();
+        let sandbox = SandboxState {
+            config: record.config,
+            created_at: record.created_at,
+            dir: dir.clone(),
+            ready: false,
+            ip: record.ip,
+            client: Some(Arc::clone(&client)),
+            held: None,
+            ending: false,
+        };
+        state.enter(&pod).sandboxes.insert(0, sandbox);
+    }
+    let answer = client
+        .ask(RequestBody::CreateAndStart(request), Vec::new())
+        .await
+        .map_err(|e| HostError::new(KIND, told(&e, &dir)))?;
+    let held = Arc::new(hold(&answer).at(KIND, "sandbox: holding the namespaces")?);
+    let mut state = node.state();
+    match state.sandbox_mut(&pod, &id) {
+        Some(found) => {
+            found.ready = true;
+            found.held = Some(Arc::clone(&held));
+            Ok(held)
+        }
+        None => Err(HostError::new(KIND, format!("sandbox {id}: it was removed meanwhile"))),
+    }
+}
+
+/// A supervisor that died at once has said why in a file.
+fn told(error: &AskError, dir: &SandboxDir) -> String {
+    let words = match error {
+        AskError::Lost => fs::read_to_string(dir.path().join(LAST_WORDS)).unwrap_or_default(),
+        AskError::Failed(_) => String::new(),
+    };
+    match words.trim() {
+        "" => format!("sandbox: pause process: {error}"),
+        words => format!("sandbox: pause process: {error}: {words}"),
+    }
+}
+
+fn hold(answer: &Answer) -> io::Result<Held> {
+    let (ReplyBody::Started { pid, .. }, Some(handle)) = (&answer.body, answer.fds.first()) else {
+        return Err(io::Error::other("the supervisor answered something else than a pid"));
+    };
+    open_namespaces(*pid, handle)
+}
+
+/// Opens the namespaces of a process that lives when they are open.
+pub(crate) fn open_namespaces(pid: i32, handle: &OwnedFd) -> io::Result<Held> {
+    let open = |kind: &str| -> io::Result<OwnedFd> {
+        Ok(fs::File::open(format!("/proc/{pid}/ns/{kind}"))?.into())
+    };
+    let held = Held {
+        net: open("net")?,
+        ipc: open("ipc")?,
+        uts: open("uts")?,
+        pid: open("pid")?,
+    };
+    // Still there: so the pid meant it all the time.
+    pidfd::send_signal(handle, 0)?;
+    Ok(held)
+}
+
+fn network_of(config: &SandboxConfig, held: &Held) -> HostResult<Option<OwnedFd>> {
+    match config.network {
+        NetworkMode::Host => Ok(None),
+        _ => {
+            let copy = held.net.try_clone();
+            copy.map(Some).at(KIND, "sandbox: network namespace")
+        }
+    }
+}
+
+async fn undo(node: &Arc<Node>, config: &SandboxConfig, cause: HostError) -> HostError {
+    let (pod, id) = (&config.pod.uid, &config.id);
+    let known = node.state().sandbox(pod, id).is_some();
+    let undone = if known {
+        match stop(node, pod, id).await {
+            Ok(()) => remove(node, pod, id).await,
+            Err(e) => Err(e),
+        }
+    } else {
+        let dir = node.paths.sandbox(id);
+        match blocking(move || clear(dir.path())).await {
+            Ok(cleared) => cleared,
+            Err(e) => Err(e),
+        }
+    };
+    match undone {
+        Ok(()) => cause,
+        Err(e) => HostError::new(
+            cause.kind,
+            format!("{}; and taking it away again failed: {}", cause.message, e.message),
+        ),
+    }
+}
+
+/// Ends a sandbox: every process, the supervisor, the shared memory. Records stay.
+pub(crate) async fn stop(node: &Arc<Node>, pod: &PodUid, id: &SandboxId) -> HostResult<()> {
+    let (client, dir) = {
+        let mut state = node.state();
+        let Some(found) = state.sandbox_mut(pod, id) else {
+            return Err(no_sandbox(id));
+        };
+        found.ending = true;
+        (found.client.take(), found.dir.clone())
+    };
+    let answer = match client {
+        Some(client) => client.ask(RequestBody::Shutdown, Vec::new()).await,
+        None => Err(AskError::Lost),
+    };
+    let failed = match answer {
+        Ok(_) | Err(AskError::Lost) => None,
+        Err(e) => Some(format!("sandbox {id}: ending it: {e}")),
+    };
+    let work = {
+        let (node, pod, id) = (Arc::clone(node), pod.clone(), id.clone());
+        // After a good end there is nothing left to kill and nothing unknown: this finds out.
+        move || {
+            node.bury(&pod, &id, "the sandbox was stopped while its supervisor was dead");
+            unmount_below(&dir.shm())
+        }
+    };
+    blocking(work)
+        .await?
+        .at(HostErrorKind::Other, format!("sandbox {id}: its shared memory"))?;
+    match failed {
+        None => Ok(()),
+        Some(text) => Err(HostError::new(HostErrorKind::Other, text)),
+    }
+}
+
+/// Forgets a stopped sandbox, and with it the containers that were in it.
+pub(crate) async fn remove(node: &Arc<Node>, pod: &PodUid, id: &SandboxId) -> HostResult<()> {
+    let running = client_of(&node.state(), pod, id).is_some();
+    if running {
+        stop(node, pod, id).await?;
+    }
+    let containers: Vec<ContainerId> = {
+        let state = node.state();
+        let Some(found) = state.pod(pod) else {
+            return Ok(());
+        };
+        let of_it = found.containers.iter().filter(|c| c.config.sandbox == *id);
+        of_it.map(|c| c.config.id.clone()).collect()
+    };
+    for container in containers {
+        container::remove(node, pod, &container, false).await?;
+    }
+    let dir = node.paths.sandbox(id);
+    blocking(move || clear(dir.path())).await??;
+    let mut state = node.state();
+    state.enter(pod).sandboxes.retain(|s| s.config.id != *id);
+    Ok(())
+}
+
+/// Takes a sandbox's folder away, with what is mounted in it.
+pub(crate) fn clear(dir: &Path) -> HostResult<()> {
+    let other = HostErrorKind::Other;
+    unmount_below(dir).at_path(other, "sandbox: unmounting what is in", dir)?;
+    match fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(e).at_path(other, "sandbox: removing", dir)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Notes the address of a sandbox, also for a later daemon.
+pub(crate) fn set_address(
+    node: &Node,
+    pod: &PodUid,
+    id: &SandboxId,
+    ip: Option<String>,
+) -> HostResult<()> {
+    let mut state = node.state();
+    let Some(found) = state.sandbox_mut(pod, id) else {
+        return Err(no_sandbox(id));
+    };
+    if found.ip == ip {
+        return Ok(());
+    }
+    let record = SandboxFile {
+        config: found.config.clone(),
+        created_at: found.created_at,
+        ip: ip.clone(),
+    };
+    found.ip = ip;
+    let path = found.dir.record();
+    drop(state);
+    records::save(&path, &record).at_path(HostErrorKind::Other, "sandbox: writing", &path)
+}
+
+fn node_hostname() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}
+
+/// A file that every user of a container may read.
+fn readable_file(path: &Path, text: &str) -> io::Result<()> {
+    use std::io::Write;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o644);
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o644))?;
+    Ok(())
+}
