@@ -1,3 +1,11 @@
 //! End-to-end cases, by topic. Run by `hack/test`; one at a time.
 
+mod bad_input;
+mod configs;
+mod daemon;
 mod first;
+mod kernel;
+mod lifecycle;
+mod running;
+mod security;
+mod volumes;

@@ -1,0 +1,162 @@
+//! The daemon: killed, found again, alone; and a supervisor that dies.
+
+use e2e::Node;
+use e2e::node::until;
+use serde_json::Value;
+use std::process::Command;
+use std::time::Duration;
+
+const POD: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: d}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  containers:
+  - {name: app, image: busybox, command: [sh, -c, "i=0; while [ ! -e /stop ]; do echo $i; i=$((i+1)); sleep 0.05; done; exit 37"]}
+"#;
+
+fn kill(pid: u32) {
+    assert!(
+        Command::new("kill")
+            .args(["-9", &pid.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[test]
+fn a_killed_daemon_is_replaced_and_finds_its_pods_and_their_exits() {
+    let node = Node::new("daemonkill");
+    let file = node.file("pod.yaml", POD);
+    node.run(&["run", "-d", &file]).ok();
+    node.wait_status("d", &["Running"]);
+    let before = node.pod("d");
+    kill(node.daemon().expect("a daemon"));
+    node.wait_status("d", &["Running"]);
+    let after = node.pod("d");
+    assert_eq!(before["metadata"]["uid"], after["metadata"]["uid"]);
+    assert_eq!(
+        before["status"]["containerStatuses"][0]["containerID"],
+        after["status"]["containerStatuses"][0]["containerID"]
+    );
+    assert_eq!(
+        after["status"]["containerStatuses"][0]["restartCount"],
+        Value::from(0)
+    );
+    // Ends while no daemon lives; its code is there all the same.
+    node.run(&[
+        "exec",
+        "d",
+        "-c",
+        "app",
+        "--",
+        "sh",
+        "-c",
+        "(sleep 1; touch /stop) >/dev/null 2>&1 &",
+    ])
+    .ok();
+    kill(node.daemon().expect("a daemon"));
+    std::thread::sleep(Duration::from_millis(1500));
+    node.wait_status("d", &["Error"]);
+    assert_eq!(
+        node.pod("d")["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"],
+        Value::from(37)
+    );
+    // No line of the log was lost meanwhile.
+    let log = node.run(&["logs", "d"]);
+    for (i, line) in log.ok().lines().enumerate() {
+        assert_eq!(line, i.to_string());
+    }
+    node.finish();
+}
+
+#[test]
+fn a_dead_supervisor_is_noticed_and_nothing_is_left_of_its_sandbox() {
+    let node = Node::new("supdies");
+    let file = node.file("pod.yaml", POD);
+    node.run(&["run", "-d", &file]).ok();
+    node.wait_status("d", &["Running"]);
+    let supervisor = std::fs::read_dir("/proc").unwrap().flatten().find_map(|e| {
+        let cgroup = std::fs::read_to_string(e.path().join("cgroup")).ok()?;
+        let comm = std::fs::read_to_string(e.path().join("comm")).ok()?;
+        (cgroup.contains(node.word()) && comm.starts_with("podwright-super"))
+            .then(|| e.file_name().to_string_lossy().parse::<u32>().unwrap())
+    });
+    kill(supervisor.expect("a supervisor"));
+    until("the end of the pod", Duration::from_secs(10), || {
+        node.pod("d")["status"]["phase"] == Value::from("Failed")
+    });
+    let ended = node.pod("d")["status"]["containerStatuses"][0]["state"]["terminated"].clone();
+    assert_ne!(ended["exitCode"], Value::from(0), "{ended}");
+    assert_eq!(
+        ended["reason"],
+        Value::from("ContainerStatusUnknown"),
+        "{ended}"
+    );
+    node.run(&["delete", "pod", "d"]).ok();
+    node.nothing_left_of_pods();
+    node.finish();
+}
+
+#[test]
+fn a_second_daemon_on_the_same_run_folder_refuses() {
+    let node = Node::new("second");
+    node.run(&["get", "pods"]).ok();
+    let outcome = node.run(&["node"]);
+    assert_ne!(outcome.status, 0);
+    assert!(
+        outcome.err.contains("another node daemon runs on"),
+        "{}",
+        outcome.err
+    );
+    assert!(node.daemon().is_some());
+    node.finish();
+}
+
+#[test]
+fn nodes_run_side_by_side_and_do_not_see_each_other() {
+    let (one, two) = (Node::new("sideone"), Node::new("sidetwo"));
+    for node in [&one, &two] {
+        let file = node.file("pod.yaml", POD);
+        node.run(&["run", "-d", &file]).ok();
+        node.wait_status("d", &["Running"]);
+    }
+    assert_ne!(
+        one.pod("d")["metadata"]["uid"],
+        two.pod("d")["metadata"]["uid"]
+    );
+    one.run(&["delete", "pod", "d"]).ok();
+    one.run(&["reset", "--yes"]).ok();
+    assert_eq!(two.status("d"), "Running");
+    two.finish();
+    one.finish();
+}
+
+#[test]
+fn the_daemon_holds_no_more_descriptors_after_many_pods() {
+    let node = Node::new("descriptors");
+    let file = node.file(
+        "pod.yaml",
+        &POD.replace(
+            "i=0; while [ ! -e /stop ]; do echo $i; i=$((i+1)); sleep 0.05; done; exit 37",
+            "true",
+        ),
+    );
+    for _ in 0..2 {
+        node.run(&["run", &file]).ok();
+    }
+    let daemon = node.daemon().expect("a daemon");
+    let before = e2e::leak::descriptors_and_threads(daemon);
+    for _ in 0..10 {
+        node.run(&["run", &file]).ok();
+    }
+    until(
+        "as many descriptors as before",
+        Duration::from_secs(5),
+        || e2e::leak::descriptors_and_threads(daemon).0 <= before.0,
+    );
+    node.finish();
+}
