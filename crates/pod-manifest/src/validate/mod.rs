@@ -2,6 +2,7 @@
 //!
 //! One module an area. Where upstream reports an error at an odd path, it is reported there too, and a comment says so.
 
+mod claim_template;
 pub mod containers;
 pub mod env;
 mod error;
@@ -23,6 +24,7 @@ pub mod resources;
 mod scheduling;
 pub mod security;
 mod selectors;
+mod signers;
 mod source;
 pub mod status;
 pub mod system;
@@ -31,6 +33,7 @@ pub mod transition;
 pub mod update;
 mod visit;
 pub mod volumes;
+mod windows;
 
 pub use error::{BadValue, Errors, FieldError, Kind};
 pub use options::Options;

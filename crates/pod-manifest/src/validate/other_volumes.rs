@@ -1,5 +1,6 @@
 //! Volume sources that podwright does not mount: what the API server says of them.
 
+use super::claim_template::validate_claim_template;
 use super::error::{BadValue, Errors};
 use super::names::{in_range, is_dns1123_label, is_dns1123_subdomain};
 use super::paths::descending;
@@ -137,8 +138,10 @@ pub(super) fn other_sources(volume: &Volume) -> Vec<Source<'_>> {
     }
     if let Some(s) = &volume.ephemeral {
         all.push(Source::new(28, "ephemeral", |p, e| {
-            if s.volume_claim_template.is_none() {
-                e.required(&p.child("volumeClaimTemplate"), "");
+            let path = p.child("volumeClaimTemplate");
+            match &s.volume_claim_template {
+                None => e.required(&path, ""),
+                Some(template) => validate_claim_template(template, &path, e),
             }
         }));
     }

@@ -14,11 +14,10 @@ use super::profiles::{validate_profile_annotations, validate_profiles_agree};
 use super::resources::{Level, validate_resources};
 use super::scheduling::{validate_affinity, validate_spread, validate_tolerations};
 use super::security::{one_of, uses_host_users, validate_host_users, validate_pod_security};
-use super::system::{
-    validate_file_key_volumes, validate_host_name, validate_host_processes, validate_os,
-};
+use super::system::{validate_file_key_volumes, validate_host_name, validate_os};
 use super::text::{list, text};
 use super::volumes::validate_volumes;
+use super::windows::validate_host_processes;
 use crate::path::Path;
 use k8s_openapi::api::core::v1::{
     Pod, PodReadinessGate, PodSchedulingGate, PodSpec, ResourceRequirements,

@@ -3,10 +3,11 @@
 use super::error::{BadValue, Errors};
 use super::files::{validate_downward_file, validate_item};
 use super::metadata::{MAX_ANNOTATIONS, annotations_size};
-use super::names::{is_dns1123_subdomain, is_qualified_name};
+use super::names::is_qualified_name;
 use super::options::Options;
 use super::paths::{file_mode, non_reserved};
 use super::selectors::validate_selector;
+use super::signers::{is_of_kubernetes, validate_bundle_name, validate_signer};
 use super::text::{list, text};
 use crate::path::Path;
 use k8s_openapi::api::core::v1::{
@@ -138,10 +139,7 @@ fn validate_trust_bundle(bundle: &ClusterTrustBundleProjection, path: &Path, err
             if name.is_empty() {
                 errors.required(&at, "must be a valid object name");
             }
-            for message in bundle_name_problems(name) {
-                let detail = format!("not a valid clustertrustbundlename: {message}");
-                errors.invalid(&at, name.as_str(), &detail);
-            }
+            validate_bundle_name(name, &at, errors);
             if let Some(selector) = &bundle.label_selector {
                 errors.invalid(
                     &path.child("labelSelector"),
@@ -166,48 +164,6 @@ fn validate_trust_bundle(bundle: &ClusterTrustBundleProjection, path: &Path, err
         errors.required(&path.child("path"), "");
     }
     non_reserved(&bundle.path, &path.child("path"), errors);
-}
-
-/// A bundle of a signer is named `<domain>:<path>:<name>`, others as objects are.
-fn bundle_name_problems(name: &str) -> Vec<String> {
-    match name.rsplit_once(':') {
-        None => is_dns1123_subdomain(name),
-        Some((_, rest)) => is_dns1123_subdomain(rest),
-    }
-}
-
-/// `domain/path`, the name of a signer of certificates.
-fn validate_signer(signer: &str, path: &Path, errors: &mut Errors) {
-    const MAX_LENGTH: usize = 571;
-    if signer.is_empty() {
-        return errors.required(path, "");
-    }
-    let Some((domain, name)) = signer.split_once('/').filter(|(_, n)| !n.contains('/')) else {
-        return errors.invalid(
-            path,
-            signer,
-            "must be a fully qualified domain and path of the form 'example.com/signer-name'",
-        );
-    };
-    for (what, part) in [("domain", domain), ("path", name)] {
-        for message in is_dns1123_subdomain(part) {
-            errors.invalid(
-                path,
-                part,
-                &format!("validating label {part:?} of {what}: {message}"),
-            );
-        }
-    }
-    if !domain.contains('.') {
-        errors.invalid(
-            path,
-            domain,
-            "should be a domain with at least two segments separated by dots",
-        );
-    }
-    if signer.len() > MAX_LENGTH {
-        errors.too_long(path, MAX_LENGTH);
-    }
 }
 
 /// Keys with a domain before them; errors stand at the map.
@@ -268,12 +224,7 @@ fn validate_certificate<'a>(
                 "if provided, maxExpirationSeconds must be >= 3600",
             );
         }
-        let domain = certificate
-            .signer_name
-            .split('/')
-            .next()
-            .unwrap_or_default();
-        let max = if domain == "kubernetes.io" || domain.ends_with(".kubernetes.io") {
+        let max = if is_of_kubernetes(&certificate.signer_name) {
             KUBERNETES_MAX_SECONDS
         } else {
             MAX_SECONDS

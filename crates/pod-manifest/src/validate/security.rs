@@ -5,6 +5,7 @@ use super::names::{is_id, is_sysctl_name};
 use super::options::Options;
 use super::paths::descending;
 use super::text::{list, text};
+use super::windows::validate_windows_options;
 use crate::path::Path;
 use k8s_openapi::api::core::v1::{
     AppArmorProfile, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext, Sysctl,
@@ -61,6 +62,9 @@ pub fn validate_security_context(
                 "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN",
             );
         }
+    }
+    if let Some(windows) = &context.windows_options {
+        validate_windows_options(windows, &path.child("windowsOptions"), errors);
     }
     validate_app_armor(
         context.app_armor_profile.as_ref(),
@@ -183,6 +187,9 @@ pub(super) fn validate_pod_security(
         &path.child("seccompProfile"),
         errors,
     );
+    if let Some(windows) = &context.windows_options {
+        validate_windows_options(windows, &path.child("windowsOptions"), errors);
+    }
     validate_app_armor(
         context.app_armor_profile.as_ref(),
         &path.child("appArmorProfile"),

@@ -2,9 +2,9 @@
 
 use super::error::Errors;
 use super::names::is_dns1123_subdomain;
-use super::options::Options;
 use super::text::list;
-use super::visit::{every_container, set_fields};
+use super::visit::every_container;
+use super::windows::validate_windows;
 use crate::path::Path;
 use k8s_openapi::api::core::v1::PodSpec;
 
@@ -46,122 +46,6 @@ fn validate_linux(spec: &PodSpec, path: &Path, errors: &mut Errors) {
                 DETAIL,
             );
         }
-    }
-}
-
-fn validate_windows(spec: &PodSpec, path: &Path, errors: &mut Errors) {
-    const DETAIL: &str = "cannot be set for a windows pod";
-    const POD: &[&str] = &[
-        "appArmorProfile",
-        "seLinuxOptions",
-        "seccompProfile",
-        "fsGroup",
-        "fsGroupChangePolicy",
-        "sysctls",
-        "runAsUser",
-        "runAsGroup",
-        "supplementalGroups",
-        "supplementalGroupsPolicy",
-        "seLinuxChangePolicy",
-    ];
-    const CONTAINER: &[&str] = &[
-        "appArmorProfile",
-        "seLinuxOptions",
-        "seccompProfile",
-        "capabilities",
-        "readOnlyRootFilesystem",
-        "privileged",
-        "allowPrivilegeEscalation",
-        "procMount",
-        "runAsUser",
-        "runAsGroup",
-    ];
-    if let Some(context) = &spec.security_context {
-        let set = set_fields(context);
-        for field in POD.iter().filter(|f| set.contains(**f)) {
-            errors.forbidden(&path.child("securityContext").child(field), DETAIL);
-        }
-    }
-    let of_spec = [
-        ("hostUsers", spec.host_users.is_some()),
-        ("hostPID", spec.host_pid == Some(true)),
-        ("hostIPC", spec.host_ipc == Some(true)),
-        (
-            "shareProcessNamespace",
-            spec.share_process_namespace.is_some(),
-        ),
-    ];
-    for (field, _) in of_spec.iter().filter(|(_, set)| *set) {
-        errors.forbidden(&path.child(field), DETAIL);
-    }
-    for (container, path) in every_container(spec, path) {
-        let Some(context) = container.security_context else {
-            continue;
-        };
-        let set = set_fields(context);
-        for field in CONTAINER.iter().filter(|f| set.contains(**f)) {
-            errors.forbidden(&path.child("securityContext").child(field), DETAIL);
-        }
-    }
-}
-
-/// Windows host processes: all containers of a pod or none, and in the node's network.
-pub(super) fn validate_host_processes(
-    spec: &PodSpec,
-    path: &Path,
-    options: &Options,
-    errors: &mut Errors,
-) {
-    let of_pod = spec
-        .security_context
-        .as_ref()
-        .and_then(|c| c.windows_options.as_ref())
-        .and_then(|w| w.host_process);
-    let containers = every_container(spec, path);
-    let mut host_processes = 0_usize;
-    for (container, path) in &containers {
-        let own = container
-            .security_context
-            .and_then(|c| c.windows_options.as_ref())
-            .and_then(|w| w.host_process);
-        if let (Some(pod), Some(own)) = (of_pod, own)
-            && pod != own
-        {
-            let path = path.child("securityContext").child("windowsOptions");
-            errors.invalid(
-                &path.child("hostProcess"),
-                own,
-                &format!(
-                    "pod hostProcess value must be identical if both are specified, was {pod}"
-                ),
-            );
-        }
-        if own.or(of_pod) == Some(true) {
-            host_processes += 1;
-        }
-    }
-    if host_processes == 0 {
-        return;
-    }
-    if host_processes != containers.len() {
-        errors.invalid(
-            path,
-            "",
-            "If pod contains any hostProcess containers then all containers must be HostProcess containers",
-        );
-    }
-    if spec.host_network != Some(true) {
-        errors.invalid(
-            &path.child("hostNetwork"),
-            false,
-            "hostNetwork must be true if pod contains any hostProcess containers",
-        );
-    }
-    if !options.allow_privileged {
-        errors.forbidden(
-            path,
-            "hostProcess containers are disallowed by cluster policy",
-        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bad manifests and the words that they get. The words are part of the product: they are compared whole.
 
-use pod_manifest::read_documents;
+use pod_manifest::{Object, Options, defaults, read_documents, support, to_model, validate_pod};
 use proptest::prelude::*;
 
 const HEAD: &str = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n";
@@ -235,7 +235,139 @@ fn nesting_without_end_is_refused() {
     assert!(read_documents("pod.yaml", &json).is_err());
 }
 
+/// All steps of the door, whatever comes out; false if the first one refuses the text.
+fn go_through(text: &str) -> bool {
+    let Ok(documents) = read_documents("pod.yaml", text) else {
+        return false;
+    };
+    for document in documents {
+        let Object::Pod(mut pod) = document.object else {
+            continue;
+        };
+        support(&pod);
+        defaults(&mut pod);
+        let errors = validate_pod(&pod, &Options::default());
+        let _model = to_model(&pod);
+        assert!(errors.iter().all(|e| !e.to_string().is_empty()));
+    }
+    true
+}
+
+/// A pod with many kinds of fields: `@` stands for a text, `#` for a number, `%` for an amount.
+const TEMPLATE: &str = "  hostname: @
+  restartPolicy: @
+  dnsPolicy: @
+  runtimeClassName: @
+  nodeSelector: {a: @}
+  os: {name: @}
+  activeDeadlineSeconds: #
+  terminationGracePeriodSeconds: #
+  hostUsers: false
+  overhead: {cpu: %}
+  resources: {limits: {hugepages-2Mi: %, memory: %}, requests: {cpu: %}}
+  tolerations: [{key: @, operator: @, value: @}]
+  hostAliases: [{ip: @, hostnames: [@]}]
+  dnsConfig: {nameservers: [@], searches: [@], options: [{name: @}]}
+  securityContext: {fsGroup: #, sysctls: [{name: @, value: @}], seccompProfile: {type: @, localhostProfile: @}}
+  volumes:
+  - {name: @, emptyDir: {medium: @, sizeLimit: %}}
+  - {name: v, hostPath: {path: @, type: @}}
+  - {name: @, secret: {secretName: @, defaultMode: #, items: [{key: @, path: @}]}}
+  - {name: @, iscsi: {targetPortal: @, iqn: @, lun: #, initiatorName: @}}
+  - {name: @, quobyte: {registry: @, volume: @}}
+  - {name: @, csi: {driver: @}}
+  - name: p
+    projected:
+      sources:
+      - downwardAPI: {items: [{path: @, resourceFieldRef: {containerName: @, resource: @, divisor: %}}]}
+      - clusterTrustBundle: {name: @, path: @}
+      - podCertificate: {signerName: @, keyType: @, keyPath: @}
+  initContainers:
+  - name: @
+    image: @
+    restartPolicy: @
+    restartPolicyRules: [{action: @, exitCodes: {operator: @, values: [#]}}]
+  containers:
+  - name: @
+    image: @
+    env: [{name: @, value: @, valueFrom: {fieldRef: {fieldPath: @}}}]
+    envFrom: [{prefix: @, secretRef: {name: @}}]
+    ports: [{name: @, containerPort: #, hostPort: #, protocol: @}]
+    resources: {limits: {cpu: %, example.com/gpu: %}, requests: {cpu: %, hugepages-1Gi: %}}
+    volumeMounts: [{name: v, mountPath: @, subPath: @, mountPropagation: @}]
+    livenessProbe: {httpGet: {port: @, path: @}, periodSeconds: #}
+    lifecycle: {stopSignal: @, preStop: {sleep: {seconds: #}}}
+    securityContext: {runAsUser: #, procMount: @, windowsOptions: {runAsUserName: @}}
+";
+
+/// Names, addresses, paths: well formed ones and others.
+const TEXTS: &[&str] = &[
+    "'x'",
+    "'-x'",
+    "''",
+    "'..'",
+    "/a/../b",
+    "Localhost",
+    "Always",
+    "Never",
+    "linux",
+    "windows",
+    "'é-'",
+    "'é'",
+    "net.core/somaxconn",
+    "10.0.0.1",
+    "'010.0.0.1'",
+    "'::ffff:1.2.3.4'",
+    "\"metadata.labels['é']\"",
+    "\"['a']\"",
+    "limits.cpu",
+    "iqn.2015-02.example.com:t",
+    "'eui.é'",
+    "'é-é'",
+    "'[::1]:80'",
+    "'a\\b'",
+    "'a:b:c'",
+    "Exists",
+    "Lt",
+    "'9223372036854775808'",
+    "SIGTERM",
+    "a.b/c",
+    "",
+];
+const NUMBERS: &[&str] = &["1", "0", "-1", "80", "2147483647", "-2147483648", ""];
+const AMOUNTS: &[&str] = &[
+    "1",
+    "0",
+    "-1m",
+    "1Gi",
+    "3Mi",
+    "1E",
+    "0.5",
+    "1e3",
+    "9223372036854775807",
+    "",
+];
+
 proptest! {
+    #[test]
+    fn no_pod_makes_a_step_of_the_door_panic(
+        choices in prop::collection::vec(any::<prop::sample::Index>(), 150),
+    ) {
+        let mut choices = choices.iter().cycle();
+        let mut pick = |from: &[&'static str]| choices.next().map_or("", |index| from[index.index(from.len())]);
+        let mut spec = String::new();
+        for sign in TEMPLATE.chars() {
+            match sign {
+                '@' => spec.push_str(pick(TEXTS)),
+                '#' => spec.push_str(pick(NUMBERS)),
+                '%' => spec.push_str(pick(AMOUNTS)),
+                other => spec.push(other),
+            }
+        }
+        let text = format!("{HEAD}spec:\n{spec}");
+        prop_assert!(go_through(&text), "{}", said(&text));
+    }
+
     #[test]
     fn no_text_makes_the_reader_panic(text in "\\PC*") {
         let _either = read_documents("pod.yaml", &text);
@@ -251,6 +383,6 @@ proptest! {
         field in prop::sample::select(vec!["containers", "volumes", "restartPolicy", "hostNetwork", "dnsConfig", "resources", "tolerations", "priority"]),
         value in "[-:{}\\[\\]'\", a-z0-9]{0,40}",
     ) {
-        let _either = read_documents("pod.yaml", &format!("{HEAD}spec:\n  {field}: {value}\n"));
+        go_through(&format!("{HEAD}spec:\n  {field}: {value}\n"));
     }
 }
