@@ -66,7 +66,10 @@ fn exit_file(dir: &ContainerDir) -> std::path::PathBuf {
 
 /// Makes a folder that only root may enter, with its parents.
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 fn expect(from: &Expected) -> Expect {

@@ -78,13 +78,7 @@ pub(crate) fn recorded(dir: &ContainerDir) -> Option<ExitRecord> {
     serde_json::from_slice(&bytes).ok()
 }
 
-fn message(
-    paths: &Paths,
-    uid: &PodUid,
-    config: &ContainerConfig,
-    log: &Path,
-    code: i32,
-) -> String {
+fn message(paths: &Paths, uid: &PodUid, config: &ContainerConfig, log: &Path, code: i32) -> String {
     let Some(inside) = &config.termination_message_path else {
         return String::new();
     };
@@ -105,7 +99,10 @@ fn tail(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let fd = rustix::fs::open(path, flags, Mode::empty())?;
     let stat = fstat(&fd)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "not a regular file",
+        ));
     }
     let size = u64::try_from(stat.st_size).unwrap_or(0);
     let mut file = File::from(fd);
@@ -183,7 +180,14 @@ mod tests {
         symlink("/etc/passwd", at("link")).unwrap();
         assert!(tail(&at("link"), MESSAGE_BYTES).is_err());
         assert!(tail(dir.path(), MESSAGE_BYTES).is_err());
-        rustix::fs::mknodat(rustix::fs::CWD, at("fifo"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            at("fifo"),
+            FileType::Fifo,
+            Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
         assert!(tail(&at("fifo"), MESSAGE_BYTES).is_err());
     }
 }

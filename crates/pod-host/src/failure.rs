@@ -40,5 +40,8 @@ pub(crate) fn no_sandbox(id: &SandboxId) -> HostError {
 
 /// There is no container of that id.
 pub(crate) fn no_container(id: &ContainerId) -> HostError {
-    HostError::new(HostErrorKind::NotFound, format!("there is no container {id}"))
+    HostError::new(
+        HostErrorKind::NotFound,
+        format!("there is no container {id}"),
+    )
 }

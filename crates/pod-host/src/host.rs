@@ -50,13 +50,19 @@ impl NodeHost {
     pub async fn open(options: HostOptions) -> HostResult<Opened> {
         let (options, found) = blocking(move || look(options)).await??;
         let (sender, events) = mpsc::unbounded_channel();
-        let node = Node::new(options, found, sender);
+        let (losses, lost) = mpsc::unbounded_channel();
+        let node = Node::new(options, found, sender, losses);
+        tokio::spawn(recover::look_after(Arc::downgrade(&node), lost));
         let notes = recover::all(&node).await?;
         Ok(Opened {
             host: Self { node },
             events,
             notes,
         })
+    }
+
+    pub(crate) fn node(&self) -> &Node {
+        &self.node
     }
 
     /// Pods of which there is anything, found again or run since.
@@ -83,11 +89,17 @@ fn look(options: HostOptions) -> HostResult<(HostOptions, Found)> {
     let facts = node::gather(&layout, &options.cgroup_root).at(OTHER, "host: facts of the node")?;
     let launch = &options.programs.launch;
     let program = File::open(launch).at_path(OTHER, "host: opening", launch)?;
-    let launch = pod_sys::memfd::sealed_copy("podwright-launch", program)
-        .at_path(OTHER, "host: copying into sealed memory", launch)?;
+    let launch = pod_sys::memfd::sealed_copy("podwright-launch", program).at_path(
+        OTHER,
+        "host: copying into sealed memory",
+        launch,
+    )?;
     let pause = &options.programs.pause;
-    let pause_root = pause_root::ensure(&paths.pause_roots(), pause)
-        .at_path(OTHER, "host: making the root file system of pause containers from", pause)?;
+    let pause_root = pause_root::ensure(&paths.pause_roots(), pause).at_path(
+        OTHER,
+        "host: making the root file system of pause containers from",
+        pause,
+    )?;
     let found = Found {
         paths,
         layout,
@@ -155,12 +167,7 @@ impl Host for NodeHost {
         container::stop(&self.node, pod, id, grace_ms).await
     }
 
-    async fn remove_container(
-        &self,
-        pod: &PodUid,
-        id: &ContainerId,
-        logs: bool,
-    ) -> HostResult<()> {
+    async fn remove_container(&self, pod: &PodUid, id: &ContainerId, logs: bool) -> HostResult<()> {
         container::remove(&self.node, pod, id, logs).await
     }
 
@@ -180,7 +187,10 @@ impl Host for NodeHost {
 
     async fn observe(&self, pod: &PodUid) -> PodRuntime {
         let state = self.node.state();
-        state.pod(pod).map(crate::state::PodState::runtime).unwrap_or_default()
+        state
+            .pod(pod)
+            .map(crate::state::PodState::runtime)
+            .unwrap_or_default()
     }
 
     async fn remove_pod(&self, pod: &PodRef, cgroup: &CgroupPath) -> HostResult<()> {

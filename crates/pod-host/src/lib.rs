@@ -13,6 +13,7 @@ mod cgroup;
 mod exit;
 mod failure;
 mod host;
+mod inspect;
 mod node;
 mod node_state;
 mod options;
@@ -26,4 +27,5 @@ mod verbs;
 mod volumes;
 
 pub use host::{NodeHost, Opened};
+pub use inspect::{HelperProcess, remove_empty_cgroups};
 pub use options::{HostOptions, LogLimits, Programs};

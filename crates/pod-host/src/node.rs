@@ -117,7 +117,11 @@ mod tests {
     #[test]
     fn device_nodes_are_found_and_terminals_left_out() {
         let found = devices(Path::new("/dev"));
-        assert!(found.iter().any(|d| d.path == Path::new("/dev/null") && !d.block));
+        assert!(
+            found
+                .iter()
+                .any(|d| d.path == Path::new("/dev/null") && !d.block)
+        );
         assert!(!found.iter().any(|d| d.path.starts_with("/dev/pts")));
     }
 }

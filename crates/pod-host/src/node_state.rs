@@ -33,7 +33,16 @@ pub(crate) struct Node {
     /// Counts execs, for their names.
     pub(crate) execs: AtomicU64,
     pub(crate) events: mpsc::UnboundedSender<HostEvent>,
+    /// Sandboxes whose connection has ended; a task looks after each.
+    pub(crate) losses: mpsc::UnboundedSender<Loss>,
     state: Mutex<State>,
+}
+
+/// A sandbox whose connection has ended without having been closed by this side.
+#[derive(Debug)]
+pub(crate) struct Loss {
+    pub(crate) pod: PodUid,
+    pub(crate) sandbox: SandboxId,
 }
 
 /// Parts of a [`Node`] that are found out when it is opened.
@@ -51,6 +60,7 @@ impl Node {
         options: HostOptions,
         found: Found,
         events: mpsc::UnboundedSender<HostEvent>,
+        losses: mpsc::UnboundedSender<Loss>,
     ) -> Arc<Self> {
         Arc::new(Self {
             options,
@@ -61,6 +71,7 @@ impl Node {
             pause_root: found.pause_root,
             execs: AtomicU64::new(0),
             events,
+            losses,
             state: Mutex::default(),
         })
     }
@@ -246,27 +257,14 @@ impl Notices for Link {
         let Some(node) = self.node.upgrade() else {
             return;
         };
-        let (pod, sandbox) = (self.pod.clone(), self.sandbox.clone());
-        {
-            let mut state = node.state();
-            let Some(found) = state.sandbox_mut(&pod, &sandbox) else {
-                return;
-            };
+        let loss = Loss {
+            pod: self.pod.clone(),
+            sandbox: self.sandbox.clone(),
+        };
+        if let Some(found) = node.state().sandbox_mut(&loss.pod, &loss.sandbox) {
             found.client = None;
-            if found.ending {
-                return;
-            }
         }
-        // Killing waits for things to die.
-        tokio::task::spawn_blocking(move || {
-            let cause = "its supervisor died";
-            node.bury(&pod, &sandbox, &format!("{cause}, so how the container ended is not known"));
-            node.tell(HostEvent::SandboxLost {
-                pod,
-                id: sandbox,
-                cause: cause.to_owned(),
-            });
-        });
+        let _ = node.losses.send(loss);
     }
 }
 

@@ -45,7 +45,10 @@ mod tests {
         fs::write(&program, "one").unwrap();
         let first = ensure(&roots, &program).unwrap();
         assert_eq!(ensure(&roots, &program).unwrap(), first);
-        assert_eq!(fs::read_to_string(first.join("podwright-pause")).unwrap(), "one");
+        assert_eq!(
+            fs::read_to_string(first.join("podwright-pause")).unwrap(),
+            "one"
+        );
         assert!(first.join("proc").is_dir() && first.join("dev").is_dir());
         fs::write(&program, "two").unwrap();
         let second = ensure(&roots, &program).unwrap();

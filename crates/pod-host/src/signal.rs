@@ -30,7 +30,9 @@ fn parse(text: &str) -> Option<i32> {
     } else if let Some(rest) = name.strip_prefix("RTMAX") {
         offset(rest, '-').and_then(|n| RTMAX.checked_sub(n))
     } else {
-        return Signal::from_str(&format!("SIG{name}")).ok().map(|s| s as i32);
+        return Signal::from_str(&format!("SIG{name}"))
+            .ok()
+            .map(|s| s as i32);
     };
     real_time.filter(|n| (RTMIN..=RTMAX).contains(n))
 }

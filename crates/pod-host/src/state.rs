@@ -95,7 +95,11 @@ impl State {
         pod.sandboxes.iter().find(|s| s.config.id == *id)
     }
 
-    pub(crate) fn sandbox_mut(&mut self, uid: &PodUid, id: &SandboxId) -> Option<&mut SandboxState> {
+    pub(crate) fn sandbox_mut(
+        &mut self,
+        uid: &PodUid,
+        id: &SandboxId,
+    ) -> Option<&mut SandboxState> {
         let pod = self.pods.get_mut(uid)?;
         pod.sandboxes.iter_mut().find(|s| s.config.id == *id)
     }

@@ -1,6 +1,6 @@
 //! Emptying and removing a cgroup with all below it, in every hierarchy. It ends: what cannot be killed in time stays, and is said.
 
-use super::layout::Layout;
+use super::layout::{Layout, detect};
 use pod_driver::host::{HostError, HostErrorKind};
 use pod_model::ids::CgroupPath;
 use pod_sys::pidfd;
@@ -45,7 +45,9 @@ pub(crate) fn remove(
 ) -> Result<(), HostError> {
     let fail = |cause: String| Err(HostError::new(HostErrorKind::Other, cause));
     if !cgroup.is_within(root) || cgroup == root {
-        return fail(format!("cgroup {cgroup}: not below this node's root {root}"));
+        return fail(format!(
+            "cgroup {cgroup}: not below this node's root {root}"
+        ));
     }
     let left = kill(layout, root, cgroup);
     if left > 0 {
@@ -74,6 +76,31 @@ pub(crate) fn remove(
         }
     }
     Ok(())
+}
+
+/// Removes `root` with all below it, where no process is in any of it.
+pub(crate) fn remove_empty(root: &CgroupPath) -> Result<(), HostError> {
+    let fail = |cause: String| Err(HostError::new(HostErrorKind::Other, cause));
+    let layout = match detect() {
+        Ok(layout) => layout,
+        Err(error) => return fail(format!("control groups: {error}")),
+    };
+    for folder in layout.all_folders(root) {
+        for below in tree(&folder).iter().rev() {
+            match std::fs::remove_dir(below) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return fail(format!("cgroup folder {}: {e}", below.display()));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Pids of the processes in `cgroup` itself.
+pub(crate) fn processes_of(layout: &Layout, cgroup: &CgroupPath) -> Vec<i32> {
+    processes(&layout.folders(cgroup)).into_iter().collect()
 }
 
 /// One round: held still by the freezer where there is one, so that nothing can fork away.
@@ -129,7 +156,11 @@ fn processes(folders: &[PathBuf]) -> BTreeSet<i32> {
         .iter()
         .filter_map(|f| std::fs::read_to_string(f.join("cgroup.procs")).ok());
     let pids: BTreeSet<i32> = lists
-        .flat_map(|l| l.lines().filter_map(|p| p.parse().ok()).collect::<Vec<i32>>())
+        .flat_map(|l| {
+            l.lines()
+                .filter_map(|p| p.parse().ok())
+                .collect::<Vec<i32>>()
+        })
         .collect();
     // 0 stands for a process of another PID namespace: no signal can be sent to it, and to 0 it would be our own group.
     pids.into_iter().filter(|p| *p > 1 && *p != own).collect()

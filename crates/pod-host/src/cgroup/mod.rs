@@ -6,6 +6,6 @@ mod kill;
 mod layout;
 mod pod;
 
-pub(crate) use kill::remove;
+pub(crate) use kill::{processes_of, remove, remove_empty};
 pub(crate) use layout::{Layout, detect};
-pub(crate) use pod::{ensure, leave_pods_alone};
+pub(crate) use pod::{ensure, leave_pods_alone, own_leaf};

@@ -51,10 +51,16 @@ pub(crate) fn ensure(
     Ok(())
 }
 
+/// The cgroup of the node daemon and the supervisors.
+pub(crate) fn own_leaf(root: &CgroupPath) -> Result<CgroupPath, HostError> {
+    root.child(SYSTEM)
+        .at(HostErrorKind::Other, "cgroup of the node daemon")
+}
+
 /// Moves this process into its own leaf, once, so that neither it nor what it starts is ever in a pod's cgroup.
 pub(crate) fn leave_pods_alone(layout: &Layout, root: &CgroupPath) -> Result<(), HostError> {
     let other = HostErrorKind::Other;
-    let leaf = root.child(SYSTEM).at(other, "cgroup of the node daemon")?;
+    let leaf = own_leaf(root)?;
     Cgroup::new(hierarchies::auto(), relative(&leaf)?)
         .at(other, format!("cgroup {leaf}: making it"))?;
     let pid = rustix::process::getpid().as_raw_nonzero().to_string();

@@ -17,7 +17,8 @@ pub(crate) trait Notices: Send + 'static {
     /// Something happened.
     fn event(&self, event: Event);
 
-    /// The connection has ended without having been closed by this side.
+    /// The connection has ended without having been closed by this side. Not told of one on which no request was ever answered: who asked
+    /// knows.
     fn lost(&self);
 }
 
@@ -81,6 +82,7 @@ impl Client {
             reader: FrameReader::new(),
             writer,
             greeted: false,
+            serves: false,
             waiting: BTreeMap::new(),
             next: 0,
         };
@@ -106,16 +108,14 @@ struct Connection {
     reader: FrameReader,
     writer: FrameWriter,
     greeted: bool,
+    /// Whether a request was answered: only then does its end matter to anybody.
+    serves: bool,
     waiting: BTreeMap<u64, oneshot::Sender<Result<Answer, AskError>>>,
     next: u64,
 }
 
 impl Connection {
-    async fn serve(
-        mut self,
-        mut asked: mpsc::UnboundedReceiver<Ask>,
-        notices: impl Notices,
-    ) {
+    async fn serve(mut self, mut asked: mpsc::UnboundedReceiver<Ask>, notices: impl Notices) {
         let mut open = true;
         loop {
             if self.flush().is_err() {
@@ -148,7 +148,7 @@ impl Connection {
         }
         // Whoever waits is told before the loss is, so that it sees its own failure first.
         self.waiting.clear();
-        if open {
+        if open && self.serves {
             notices.lost();
         }
     }
@@ -209,6 +209,7 @@ impl Connection {
             match serde_json::from_slice(&frame.bytes)? {
                 FromSupervisor::Event(event) => notices.event(event),
                 FromSupervisor::Reply(reply) => {
+                    self.serves = true;
                     if let Some(answer) = self.waiting.remove(&reply.id) {
                         let fds = frame.fds;
                         let result = reply.result.map(|body| Answer { body, fds });
@@ -256,17 +257,38 @@ mod tests {
         let peer = std::thread::spawn(move || {
             let hello: Hello = hear(&theirs);
             assert_eq!(hello.generation, 7);
-            say(&theirs, &Hello { version: VERSION, generation: 0, pid: 1 });
+            say(
+                &theirs,
+                &Hello {
+                    version: VERSION,
+                    generation: 0,
+                    pid: 1,
+                },
+            );
             let first: Request = hear(&theirs);
             let second: Request = hear(&theirs);
             assert!(second.id > first.id);
-            let exec = Event::ExecExited { id: "c".into(), exec: "e".into(), code: 3 };
+            let exec = Event::ExecExited {
+                id: "c".into(),
+                exec: "e".into(),
+                code: 3,
+            };
             say(&theirs, &FromSupervisor::Event(exec));
             for (request, result) in [
-                (second, Err(Failure { step: "s".into(), cause: "c".into(), not_found: true })),
+                (
+                    second,
+                    Err(Failure {
+                        step: "s".into(),
+                        cause: "c".into(),
+                        not_found: true,
+                    }),
+                ),
                 (first, Ok(ReplyBody::Done)),
             ] {
-                let reply = pod_wire::supervisor::Reply { id: request.id, result };
+                let reply = pod_wire::supervisor::Reply {
+                    id: request.id,
+                    result,
+                };
                 say(&theirs, &FromSupervisor::Reply(reply));
             }
             let _third: Request = hear(&theirs);
@@ -277,12 +299,21 @@ mod tests {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         let second = client.ask(RequestBody::Shutdown, Vec::new()).await;
         assert!(matches!(second, Err(AskError::Failed(f)) if f.not_found));
-        assert!(matches!(first.await.unwrap(), Ok(Answer { body: ReplyBody::Done, .. })));
+        assert!(matches!(
+            first.await.unwrap(),
+            Ok(Answer {
+                body: ReplyBody::Done,
+                ..
+            })
+        ));
         assert!(heard.recv().unwrap().contains("ExecExited"));
         let third = client.ask(RequestBody::State, Vec::new()).await;
         assert!(matches!(third, Err(AskError::Lost)));
         assert_eq!(heard.recv().unwrap(), "lost");
         peer.join().unwrap();
-        assert!(matches!(client.ask(RequestBody::State, Vec::new()).await, Err(AskError::Lost)));
+        assert!(matches!(
+            client.ask(RequestBody::State, Vec::new()).await,
+            Err(AskError::Lost)
+        ));
     }
 }

@@ -47,7 +47,9 @@ pub(crate) fn start(
     let guard = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let launch = inheritable(launch)?;
     let theirs = inheritable(theirs.as_fd())?;
-    command.arg("--launch-fd").arg(launch.as_raw_fd().to_string());
+    command
+        .arg("--launch-fd")
+        .arg(launch.as_raw_fd().to_string());
     command.arg("--node-fd").arg(theirs.as_raw_fd().to_string());
     if launcher_ahead {
         command.arg("--launcher-ahead");

@@ -88,7 +88,15 @@ pub(crate) async fn start(
         // The descriptors live in it until the launcher has used their paths.
         let held = Arc::clone(&held);
         blocking(move || {
-            let made = prepare(&node, &pod, &config, &sandbox, &image, &held, target.as_ref());
+            let made = prepare(
+                &node,
+                &pod,
+                &config,
+                &sandbox,
+                &image,
+                &held,
+                target.as_ref(),
+            );
             made.map(|p| (p, target)).map_err(|e| {
                 sweep(&node, &pod.uid, &config);
                 e
@@ -103,11 +111,19 @@ pub(crate) async fn start(
 }
 
 fn target_of(found: Option<&ContainerState>, id: &ContainerId) -> HostResult<OwnedFd> {
-    let gone = || HostError::new(HostErrorKind::Config, format!("target container {id} does not run"));
+    let gone = || {
+        HostError::new(
+            HostErrorKind::Config,
+            format!("target container {id} does not run"),
+        )
+    };
     let found = found.filter(|c| c.record.state == RunState::Running);
     let found = found.ok_or_else(gone)?;
     let file = fs::File::open(format!("/proc/{}/ns/pid", found.pid)).map_err(|_| gone())?;
-    let alive = found.pidfd.as_ref().is_some_and(|h| pod_sys::pidfd::send_signal(h, 0).is_ok());
+    let alive = found
+        .pidfd
+        .as_ref()
+        .is_some_and(|h| pod_sys::pidfd::send_signal(h, 0).is_ok());
     alive.then(|| file.into()).ok_or_else(gone)
 }
 
@@ -156,7 +172,11 @@ fn prepare(
     let kind = Kind {
         pause: false,
         rootfs: Rootfs::Overlay {
-            lower: image.layers.iter().map(|l| l.as_path().to_owned()).collect(),
+            lower: image
+                .layers
+                .iter()
+                .map(|l| l.as_path().to_owned())
+                .collect(),
             upper: snapshot.join("upper"),
             work: snapshot.join("work"),
         },
@@ -170,8 +190,11 @@ fn prepare(
         oom_score_adj: config.resources.oom_score_adj,
     };
     let dir = sandbox_dir.container(id);
-    let request = bundle::write(node, &sandbox_dir, id, &spec, &facts, &cgroup, kind)
-        .at_path(CREATE, "bundle: writing", dir.path())?;
+    let request = bundle::write(node, &sandbox_dir, id, &spec, &facts, &cgroup, kind).at_path(
+        CREATE,
+        "bundle: writing",
+        dir.path(),
+    )?;
     let file = ContainerFile {
         pod: pod.clone(),
         config: config.clone(),
@@ -241,7 +264,10 @@ async fn launch(
         }
         Err(error) => {
             let text = error.to_string();
-            node.state().enter(pod).containers.retain(|c| c.config.id != id);
+            node.state()
+                .enter(pod)
+                .containers
+                .retain(|c| c.config.id != id);
             let node = Arc::clone(node);
             let pod = pod.clone();
             blocking(move || sweep(&node, &pod, &config)).await?;
@@ -251,7 +277,11 @@ async fn launch(
 }
 
 /// A container as it stands before its process is there.
-pub(crate) fn container_state(file: ContainerFile, dir: ContainerDir, log: PathBuf) -> ContainerState {
+pub(crate) fn container_state(
+    file: ContainerFile,
+    dir: ContainerDir,
+    log: PathBuf,
+) -> ContainerState {
     let config = file.config;
     ContainerState {
         record: ContainerRecord {
@@ -309,7 +339,10 @@ pub(crate) async fn stop(
         // Its loss kills what it watched.
         Err(AskError::Lost) => Ok(()),
         Err(AskError::Failed(failure)) if failure.not_found => Err(no_container(id)),
-        Err(e) => Err(HostError::new(HostErrorKind::Other, format!("container {id}: {e}"))),
+        Err(e) => Err(HostError::new(
+            HostErrorKind::Other,
+            format!("container {id}: {e}"),
+        )),
     }
 }
 
@@ -373,7 +406,8 @@ fn sweep(node: &Node, pod: &PodUid, config: &ContainerConfig) {
 
 /// A log and its rotated files.
 fn remove_logs(log: &Path) {
-    let (Some(folder), Some(name)) = (log.parent(), log.file_name().and_then(|n| n.to_str())) else {
+    let (Some(folder), Some(name)) = (log.parent(), log.file_name().and_then(|n| n.to_str()))
+    else {
         return;
     };
     let Ok(entries) = fs::read_dir(folder) else {
@@ -384,7 +418,9 @@ fn remove_logs(log: &Path) {
             n == name
                 || n.strip_prefix(name)
                     .and_then(|rest| rest.strip_prefix('.'))
-                    .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+                    .is_some_and(|rest| {
+                        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit())
+                    })
         };
         if entry.file_name().to_str().is_some_and(rotated) {
             let _ = fs::remove_file(entry.path());
@@ -397,11 +433,16 @@ fn remove_logs(log: &Path) {
 /// Where a container's log goes; its folder is made.
 fn log_path(sandbox: &SandboxConfig, config: &ContainerConfig) -> HostResult<PathBuf> {
     let relative = Path::new(&config.log_path);
-    let plain = relative.components().all(|c| matches!(c, Component::Normal(_)));
+    let plain = relative
+        .components()
+        .all(|c| matches!(c, Component::Normal(_)));
     if !plain || relative.as_os_str().is_empty() {
         return Err(HostError::new(
             HostErrorKind::Config,
-            format!("log path {:?}: must be relative and without \"..\"", config.log_path),
+            format!(
+                "log path {:?}: must be relative and without \"..\"",
+                config.log_path
+            ),
         ));
     }
     let path = log_file(sandbox, config);

@@ -3,9 +3,7 @@
 use crate::failure::{At, no_container};
 use crate::node_state::Node;
 use crate::supervisor::AskError;
-use pod_driver::host::{
-    ExecSession, ExecStreams, HostError, HostErrorKind, HostResult,
-};
+use pod_driver::host::{ExecSession, ExecStreams, HostError, HostErrorKind, HostResult};
 use pod_model::config::ExecConfig;
 use pod_model::ids::{ContainerId, PodUid};
 use pod_model::runtime::RunState;
@@ -33,7 +31,9 @@ pub(crate) async fn start(
     let (ended, exit) = oneshot::channel();
     let (client, user) = {
         let mut state = node.state();
-        let found = state.container_mut(pod, id).ok_or_else(|| no_container(id))?;
+        let found = state
+            .container_mut(pod, id)
+            .ok_or_else(|| no_container(id))?;
         if found.record.state != RunState::Running {
             let text = format!("container not found (\"{}\")", found.config.name);
             return Err(HostError::new(HostErrorKind::NotFound, text));
@@ -68,7 +68,10 @@ pub(crate) async fn start(
         match (ours, answer.fds.into_iter().next()) {
             (Some(streams), _) => Ok(streams),
             (None, Some(master)) => Ok(ExecStreams::Terminal(master)),
-            (None, None) => Err(HostError::new(OTHER, "exec: the supervisor sent no terminal")),
+            (None, None) => Err(HostError::new(
+                OTHER,
+                "exec: the supervisor sent no terminal",
+            )),
         }
     };
     match result.await {

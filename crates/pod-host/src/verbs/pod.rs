@@ -62,11 +62,7 @@ pub(crate) async fn prepare_volumes(
 }
 
 /// Removes everything of a pod. All is tried; what is left is said, and asked again, taken up again.
-pub(crate) async fn remove(
-    node: &Arc<Node>,
-    pod: &PodRef,
-    cgroup: &CgroupPath,
-) -> HostResult<()> {
+pub(crate) async fn remove(node: &Arc<Node>, pod: &PodRef, cgroup: &CgroupPath) -> HostResult<()> {
     let uid = &pod.uid;
     let mut problems: Vec<String> = Vec::new();
     let mut note = |result: HostResult<()>| problems.extend(result.err().map(|e| e.message));
@@ -107,15 +103,21 @@ pub(crate) async fn remove(
     let rest = blocking(move || {
         let mut left = Vec::new();
         left.extend(cgroup::remove(&work.layout, &work.options.cgroup_root, &cgroup).err());
-        let unmounted = unmount_below(&folder).at_path(OTHER, "pod: unmounting what is in", &folder);
+        let unmounted =
+            unmount_below(&folder).at_path(OTHER, "pod: unmounting what is in", &folder);
         let safe = unmounted.is_ok();
         left.extend(unmounted.err());
         // Never delete through a mount that is still there: what is behind it may not be the pod's.
         if safe {
             left.extend(remove_tree(&folder).err());
         }
-        let below_root = |l: &&PathBuf| l.starts_with(&work.options.log_root) && **l != work.options.log_root;
-        left.extend(logs.iter().filter(below_root).filter_map(|l| remove_tree(l).err()));
+        let below_root =
+            |l: &&PathBuf| l.starts_with(&work.options.log_root) && **l != work.options.log_root;
+        left.extend(
+            logs.iter()
+                .filter(below_root)
+                .filter_map(|l| remove_tree(l).err()),
+        );
         left
     });
     match rest.await {
@@ -128,13 +130,20 @@ pub(crate) async fn remove(
     }
     Err(HostError::new(
         OTHER,
-        format!("pod {}/{}: not all of it could be removed: {}", pod.namespace, pod.name, problems.join("; ")),
+        format!(
+            "pod {}/{}: not all of it could be removed: {}",
+            pod.namespace,
+            pod.name,
+            problems.join("; ")
+        ),
     ))
 }
 
 fn remove_tree(path: &Path) -> HostResult<()> {
     match fs::remove_dir_all(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).at_path(OTHER, "pod: removing", path),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(e).at_path(OTHER, "pod: removing", path)
+        }
         _ => Ok(()),
     }
 }

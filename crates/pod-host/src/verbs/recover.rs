@@ -6,26 +6,31 @@
 //!                         ▼
 //!                   supervisor answers? ── yes ──▶ its state and the records: as if nothing had been
 //!                         │
-//!                         no ──▶ what is left is killed; ends come from records, else they are unknown
+//!                         nobody there ──▶ what is left is killed; ends come from records, else they are unknown
 //! ```
+//!
+//! The same happens to one sandbox when its connection ends while the daemon runs. A supervisor that lives but does not take us serves a newer
+//! daemon: then nothing is touched.
 
-use crate::failure::{At, blocking};
 use crate::exit;
-use crate::node_state::Node;
+use crate::failure::{At, blocking};
+use crate::node_state::{Loss, Node};
 use crate::paths::SandboxDir;
 use crate::records::{self, ContainerFile, EndedFile, SandboxFile};
 use crate::state::{ContainerState, SandboxState};
 use crate::supervisor::Client;
 use crate::verbs::{container, sandbox};
-use pod_driver::host::{HostErrorKind, HostResult};
+use pod_driver::host::{HostError, HostErrorKind, HostEvent, HostResult};
 use pod_model::config::SandboxConfig;
 use pod_model::ids::{PodUid, SandboxId};
 use pod_wire::supervisor::{self as wire, ReplyBody, RequestBody};
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 const OTHER: HostErrorKind = HostErrorKind::Other;
 
@@ -78,22 +83,88 @@ async fn one(node: &Arc<Node>, dir: &SandboxDir) -> HostResult<()> {
             ending: false,
         });
     }
-    let Some((client, states)) = connect(node, dir, &pod, &id).await else {
-        let work = Arc::clone(node);
-        let cause = "its supervisor was found dead, so how the container ended is not known";
-        return blocking(move || work.bury(&pod, &id, cause)).await;
+    match relink(node, dir, &pod, &id).await? {
+        Linked::Yes => Ok(()),
+        Linked::Refused => Err(HostError::new(
+            OTHER,
+            "its supervisor lives but does not answer; left alone (does a newer node daemon run?)",
+        )),
+        Linked::Dead => {
+            let work = Arc::clone(node);
+            let cause = "its supervisor was found dead, so how the container ended is not known";
+            blocking(move || work.bury(&pod, &id, cause)).await
+        }
+    }
+}
+
+/// Looks after sandboxes whose connections end, as long as the host is there.
+pub(crate) async fn look_after(node: Weak<Node>, mut losses: mpsc::UnboundedReceiver<Loss>) {
+    while let Some(loss) = losses.recv().await {
+        let Some(node) = node.upgrade() else { return };
+        tokio::spawn(async move { lost(&node, loss).await });
+    }
+}
+
+async fn lost(node: &Arc<Node>, loss: Loss) {
+    let Loss { pod, sandbox: id } = loss;
+    let dir = match node.state().sandbox(&pod, &id) {
+        Some(found) if !found.ending => found.dir.clone(),
+        _ => return,
+    };
+    // A failure to link again is a new loss, or one container's own that its next verb meets.
+    let linked = relink(node, &dir, &pod, &id).await;
+    if !matches!(linked, Ok(Linked::Dead)) {
+        return;
+    }
+    let cause = "its supervisor died";
+    let (work, of, sandbox) = (Arc::clone(node), pod.clone(), id.clone());
+    let buried = blocking(move || {
+        let unknown = format!("{cause}, so how the container ended is not known");
+        work.bury(&of, &sandbox, &unknown);
+    });
+    // It only fails when the runtime ends.
+    let _ = buried.await;
+    node.tell(HostEvent::SandboxLost {
+        pod,
+        id,
+        cause: cause.to_owned(),
+    });
+}
+
+/// What came of connecting to a sandbox's supervisor.
+enum Linked {
+    /// It serves us, and what it says is entered.
+    Yes,
+    /// It lives and does not take us.
+    Refused,
+    /// Nobody is there.
+    Dead,
+}
+
+async fn relink(
+    node: &Arc<Node>,
+    dir: &SandboxDir,
+    pod: &PodUid,
+    id: &SandboxId,
+) -> HostResult<Linked> {
+    let Ok(socket) = pod_sys::socket::connect(&dir.socket()) else {
+        return Ok(Linked::Dead);
+    };
+    let Some((client, states)) = ask_state(node, socket, pod, id).await else {
+        return Ok(Linked::Refused);
     };
     let pause = states.iter().find(|s| s.pause && s.exit.is_none());
     let held = pause.and_then(|s| {
         let handle = pod_sys::pidfd::open(s.pid).ok()?;
         sandbox::open_namespaces(s.pid, &handle).ok()
     });
-    if let Some(found) = node.state().sandbox_mut(&pod, &id) {
+    if let Some(found) = node.state().sandbox_mut(pod, id) {
         found.ready = held.is_some();
         found.held = held.map(Arc::new);
         found.client = Some(client);
     }
-    adopt(node, &pod, &id, states).await
+    adopt(node, pod, id, states).await?;
+    Ok(Linked::Yes)
 }
 
 /// Brings the containers of a living sandbox up to what its supervisor says.
@@ -133,25 +204,29 @@ async fn adopt(
     }
     // Written down, but never made: the daemon ended in between. Nothing of them runs.
     for id in strangers {
-        node.enter_end(pod, &id, exit::unknown("the node daemon ended before it was created"), None);
+        node.enter_end(
+            pod,
+            &id,
+            exit::unknown("the node daemon ended before it was created"),
+            None,
+        );
         container::remove(node, pod, &id, false).await?;
     }
     Ok(())
 }
 
-async fn connect(
+async fn ask_state(
     node: &Arc<Node>,
-    dir: &SandboxDir,
+    socket: UnixStream,
     pod: &PodUid,
     id: &SandboxId,
 ) -> Option<(Arc<Client>, Vec<wire::ContainerState>)> {
-    let socket = pod_sys::socket::connect(&dir.socket()).ok()?;
-    let link = node.link(pod, id);
-    let client = Arc::new(Client::new(socket, node.options.generation, link).ok()?);
+    // Told of its end only once it serves us: one that refuses us is no loss.
+    let client = Client::new(socket, node.options.generation, node.link(pod, id)).ok()?;
     let asked = client.ask(RequestBody::State, Vec::new());
     let answer = tokio::time::timeout(ANSWER, asked).await.ok()?.ok()?;
     match answer.body {
-        ReplyBody::State(states) => Some((client, states)),
+        ReplyBody::State(states) => Some((Arc::new(client), states)),
         _ => None,
     }
 }
@@ -164,11 +239,7 @@ fn container_files(dir: &SandboxDir) -> Vec<ContainerFile> {
         .collect()
 }
 
-fn restored(
-    dir: &SandboxDir,
-    sandbox: &SandboxConfig,
-    file: ContainerFile,
-) -> ContainerState {
+fn restored(dir: &SandboxDir, sandbox: &SandboxConfig, file: ContainerFile) -> ContainerState {
     let log = container::log_file(sandbox, &file.config);
     let container_dir = dir.container(file.config.id.as_str());
     let ended: Option<EndedFile> = records::load(&container_dir.ended()).ok().flatten();
@@ -185,7 +256,8 @@ fn sort(node: &Node) {
     let uids: Vec<_> = state.pods().map(|(uid, _)| uid.clone()).collect();
     for uid in uids {
         let pod = state.enter(&uid);
-        pod.sandboxes.sort_by_key(|s| std::cmp::Reverse((s.created_at, s.config.attempt)));
+        pod.sandboxes
+            .sort_by_key(|s| std::cmp::Reverse((s.created_at, s.config.attempt)));
         pod.containers
             .sort_by_key(|c| std::cmp::Reverse((c.record.created_at, c.config.attempt)));
     }

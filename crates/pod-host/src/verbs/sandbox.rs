@@ -40,7 +40,10 @@ pub(crate) async fn run(node: &Arc<Node>, config: &SandboxConfig) -> HostResult<
             (Some(held), true) => network_of(&found.config, held),
             _ => Err(HostError::new(
                 KIND,
-                format!("sandbox {}: it is there but does not run; remove it first", config.id),
+                format!(
+                    "sandbox {}: it is there but does not run; remove it first",
+                    config.id
+                ),
             )),
         };
     }
@@ -100,8 +103,11 @@ fn lay_out(node: &Node, config: &SandboxConfig) -> HostResult<(SandboxFile, Crea
         tty: false,
         oom_score_adj: config.oom_score_adj,
     };
-    let request = bundle::write(node, &dir, id, &spec, &facts, &cgroup, kind)
-        .at_path(KIND, "sandbox: writing the pause bundle in", dir.path())?;
+    let request = bundle::write(node, &dir, id, &spec, &facts, &cgroup, kind).at_path(
+        KIND,
+        "sandbox: writing the pause bundle in",
+        dir.path(),
+    )?;
     Ok((record, request))
 }
 
@@ -118,16 +124,23 @@ async fn begin(
         let ahead = node.options.launcher_ahead;
         blocking(move || {
             let program = &node.options.programs.supervisor;
-            supervisor::start(program, dir.path(), node.launch.as_fd(), ahead)
-                .at_path(KIND, "sandbox: starting the supervisor", program)
+            supervisor::start(program, dir.path(), node.launch.as_fd(), ahead).at_path(
+                KIND,
+                "sandbox: starting the supervisor",
+                program,
+            )
         })
         .await??
     };
     let mut supervisor = started.child;
     // Reaped whenever it ends; how it ended says nothing.
     tokio::spawn(async move { supervisor.wait().await });
-    let client = Client::new(started.socket, node.options.generation, node.link(&pod, &id))
-        .at(KIND, "sandbox: speaking to the supervisor")?;
+    let client = Client::new(
+        started.socket,
+        node.options.generation,
+        node.link(&pod, &id),
+    )
+    .at(KIND, "sandbox: speaking to the supervisor")?;
     let client = Arc::new(client);
     {
         let mut state = node.state();
@@ -155,7 +168,10 @@ async fn begin(
             found.held = Some(Arc::clone(&held));
             Ok(held)
         }
-        None => Err(HostError::new(KIND, format!("sandbox {id}: it was removed meanwhile"))),
+        None => Err(HostError::new(
+            KIND,
+            format!("sandbox {id}: it was removed meanwhile"),
+        )),
     }
 }
 
@@ -173,7 +189,9 @@ fn told(error: &AskError, dir: &SandboxDir) -> String {
 
 fn hold(answer: &Answer) -> io::Result<Held> {
     let (ReplyBody::Started { pid, .. }, Some(handle)) = (&answer.body, answer.fds.first()) else {
-        return Err(io::Error::other("the supervisor answered something else than a pid"));
+        return Err(io::Error::other(
+            "the supervisor answered something else than a pid",
+        ));
     };
     open_namespaces(*pid, handle)
 }
@@ -223,7 +241,10 @@ async fn undo(node: &Arc<Node>, config: &SandboxConfig, cause: HostError) -> Hos
         Ok(()) => cause,
         Err(e) => HostError::new(
             cause.kind,
-            format!("{}; and taking it away again failed: {}", cause.message, e.message),
+            format!(
+                "{}; and taking it away again failed: {}",
+                cause.message, e.message
+            ),
         ),
     }
 }
@@ -250,13 +271,18 @@ pub(crate) async fn stop(node: &Arc<Node>, pod: &PodUid, id: &SandboxId) -> Host
         let (node, pod, id) = (Arc::clone(node), pod.clone(), id.clone());
         // After a good end there is nothing left to kill and nothing unknown: this finds out.
         move || {
-            node.bury(&pod, &id, "the sandbox was stopped while its supervisor was dead");
+            node.bury(
+                &pod,
+                &id,
+                "the sandbox was stopped while its supervisor was dead",
+            );
             unmount_below(&dir.shm())
         }
     };
-    blocking(work)
-        .await?
-        .at(HostErrorKind::Other, format!("sandbox {id}: its shared memory"))?;
+    blocking(work).await?.at(
+        HostErrorKind::Other,
+        format!("sandbox {id}: its shared memory"),
+    )?;
     match failed {
         None => Ok(()),
         Some(text) => Err(HostError::new(HostErrorKind::Other, text)),

@@ -144,7 +144,9 @@ fn count_files(folder: &OwnedFd) -> io::Result<usize> {
             }
             let stat = statat(&at, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-                let name = Path::new(std::ffi::OsStr::new(entry.file_name().to_str().unwrap_or("")));
+                let name = Path::new(std::ffi::OsStr::new(
+                    entry.file_name().to_str().unwrap_or(""),
+                ));
                 next.push(open_folder(&at, name)?);
             } else {
                 count += 1;
@@ -174,7 +176,8 @@ fn fill(
             fchmod(&at, Mode::from_raw_mode(0o755))?;
         }
         let last = path.file_name().unwrap_or_default();
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&at, last, flags, Mode::from_raw_mode(0o600))?;
         let mut file = std::fs::File::from(file);
         file.write_all(&content.data)?;
@@ -217,7 +220,8 @@ fn sweep(root: &OwnedFd, shown: &BTreeSet<OsString>) -> io::Result<()> {
             old.push(name);
         }
     }
-    old.iter().try_for_each(|name| remove(root, Path::new(name)))
+    old.iter()
+        .try_for_each(|name| remove(root, Path::new(name)))
 }
 
 /// Removes an entry of a folder, whatever it is; not there is removed.
@@ -345,7 +349,10 @@ mod tests {
     fn paths_that_lead_elsewhere_are_refused_and_leave_nothing() {
         let dir = tempfile::tempdir().unwrap();
         for path in ["../x", "/x", "a/../../x", "..x", "..data", "", ".", "a\0b"] {
-            assert!(put(dir.path(), &[(path, "1", 0o644)], "t1").is_err(), "{path:?}");
+            assert!(
+                put(dir.path(), &[(path, "1", 0o644)], "t1").is_err(),
+                "{path:?}"
+            );
         }
         assert!(names(dir.path()).is_empty());
         assert!(put(dir.path(), &[("a", "1", 0o644), ("a/b", "1", 0o644)], "t1").is_err());

@@ -45,7 +45,10 @@ pub(crate) fn open(path: &Path, kind: HostPathType) -> Result<OwnedFd, String> {
 
 /// The kubelet's text.
 fn mismatch(path: &Path, name: &str) -> String {
-    format!("hostPath type check failed: {} is not a {name}", path.display())
+    format!(
+        "hostPath type check failed: {} is not a {name}",
+        path.display()
+    )
 }
 
 fn wanted(kind: HostPathType) -> Option<(FileType, &'static str)> {
@@ -62,7 +65,10 @@ fn wanted(kind: HostPathType) -> Option<(FileType, &'static str)> {
 }
 
 fn make_folder(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(path)
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(path)
 }
 
 /// Its parent folder is not made.
@@ -83,7 +89,8 @@ mod tests {
     #[test]
     fn each_type_takes_its_kind_and_refuses_the_others_with_the_kubelets_text() {
         use HostPathType::{
-            BlockDevice, CharDevice, Directory, DirectoryOrCreate, File, FileOrCreate, Socket, Unset,
+            BlockDevice, CharDevice, Directory, DirectoryOrCreate, File, FileOrCreate, Socket,
+            Unset,
         };
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
@@ -113,7 +120,10 @@ mod tests {
         for (path, kind, want) in table {
             let got = open(&path, kind).map(|_| ());
             let want = want.map_err(|name| {
-                format!("hostPath type check failed: {} is not a {name}", path.display())
+                format!(
+                    "hostPath type check failed: {} is not a {name}",
+                    path.display()
+                )
             });
             assert_eq!(got, want, "{} {kind:?}", path.display());
         }

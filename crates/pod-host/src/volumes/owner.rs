@@ -1,8 +1,6 @@
 //! fsGroup: the group that owns a volume, as the kubelet's `SetVolumeOwnership` gives it.
 
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, chownat, fchmod, fstat, openat, statat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, chownat, fchmod, fstat, openat, statat};
 use rustix::process::Gid;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -66,7 +64,8 @@ pub(crate) fn apply(
                 }
                 FileType::RegularFile => {
                     // O_PATH cannot be chmod'ed; non-blocking, as it may have become a FIFO.
-                    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                    let flags =
+                        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
                     let file = openat(&folder, name, flags, Mode::empty())?;
                     give(&file, group, access.bits())?;
                 }

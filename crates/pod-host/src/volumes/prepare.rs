@@ -59,10 +59,11 @@ fn files_volume(
 ) -> io::Result<()> {
     fs::create_dir_all(path).map_err(|e| at("making", path, &e))?;
     if in_memory && !is_mount_point(path)? {
-        mount_tmpfs(path, false, "mode=755")
-            .map_err(|e| at("mounting a tmpfs at", path, &e))?;
+        mount_tmpfs(path, false, "mode=755").map_err(|e| at("mounting a tmpfs at", path, &e))?;
     }
-    let stamp = Timestamp::now().strftime("%Y_%m_%d_%H_%M_%S.%9f").to_string();
+    let stamp = Timestamp::now()
+        .strftime("%Y_%m_%d_%H_%M_%S.%9f")
+        .to_string();
     let finish = |folder: &Path| match volume.fs_group {
         Some(group) => owner::apply(folder, group, Access::ReadOnly, false),
         None => Ok(()),
@@ -119,14 +120,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::new(dir.path().into(), dir.path().into());
         let uid: PodUid = "u".into();
-        let memory = volume(PreparedVolume::MemoryEmptyDir { size: Some(1 << 20) }, None);
+        let memory = volume(
+            PreparedVolume::MemoryEmptyDir {
+                size: Some(1 << 20),
+            },
+            None,
+        );
         let files = BTreeMap::from([(
             "k".to_owned(),
-            FileContent { data: b"secret".to_vec(), mode: 0o400 },
+            FileContent {
+                data: b"secret".to_vec(),
+                mode: 0o400,
+            },
         )]);
         let secret = VolumeToPrepare {
             name: "s".into(),
-            ..volume(PreparedVolume::Files { in_memory: true, files }, None)
+            ..volume(
+                PreparedVolume::Files {
+                    in_memory: true,
+                    files,
+                },
+                None,
+            )
         };
         for _ in 0..2 {
             prepare(&paths, &uid, &memory).unwrap();

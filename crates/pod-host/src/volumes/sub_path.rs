@@ -153,7 +153,14 @@ mod tests {
         symlink("../outside", volume.join("rel")).unwrap();
         symlink("/", volume.join("slash")).unwrap();
         symlink("/proc/self/root", volume.join("magic")).unwrap();
-        for sub in ["abs/secret", "rel/secret", "slash/etc", "magic/etc", "abs", "rel/x/y"] {
+        for sub in [
+            "abs/secret",
+            "rel/secret",
+            "slash/etc",
+            "magic/etc",
+            "abs",
+            "rel/x/y",
+        ] {
             if let Ok(fd) = open(&open_volume(&volume).unwrap(), sub) {
                 let got = path_of(&fd);
                 assert!(got.starts_with(&volume), "{sub}: {}", got.display());
@@ -176,9 +183,18 @@ mod tests {
     fn climbing_absolute_and_empty_sub_paths_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         for sub in ["..", "a/../..", "/etc", "", ".", "a\0b"] {
-            assert!(matches!(open(&open_volume(dir.path()).unwrap(), sub), Err(Problem::Prepare(_))), "{sub:?}");
+            assert!(
+                matches!(
+                    open(&open_volume(dir.path()).unwrap(), sub),
+                    Err(Problem::Prepare(_))
+                ),
+                "{sub:?}"
+            );
         }
         fs::write(dir.path().join("file"), "x").unwrap();
-        assert!(matches!(open(&open_volume(dir.path()).unwrap(), "file/x"), Err(_)));
+        assert!(matches!(
+            open(&open_volume(dir.path()).unwrap(), "file/x"),
+            Err(_)
+        ));
     }
 }
