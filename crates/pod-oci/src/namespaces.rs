@@ -39,12 +39,12 @@ pub(crate) fn of_container(
             out.whose.insert("pid", whose);
         }
         (None, NamespaceMode::Pod) => out.join("pid", LinuxNamespaceType::Pid, true, &paths.pid),
-        (None, NamespaceMode::Container) => out.new("pid", LinuxNamespaceType::Pid),
+        (None, NamespaceMode::Container) => out.own("pid", LinuxNamespaceType::Pid),
         (None, NamespaceMode::Node) => out.leave("pid"),
     }
-    out.new("mnt", LinuxNamespaceType::Mount);
+    out.own("mnt", LinuxNamespaceType::Mount);
     if *layout == CgroupLayout::V2 && !container.security.privileged {
-        out.new("cgroup", LinuxNamespaceType::Cgroup);
+        out.own("cgroup", LinuxNamespaceType::Cgroup);
     } else {
         out.leave("cgroup");
     }
@@ -57,7 +57,7 @@ pub(crate) fn of_container(
 pub(crate) fn of_pause(sandbox: &SandboxConfig) -> Namespaces {
     let mut out = Builder::default();
     let mut hold = |own: bool, kind, typ| match own {
-        true => out.new(kind, typ),
+        true => out.own(kind, typ),
         false => out.leave(kind),
     };
     let own_network = sandbox.network != NetworkMode::Host;
@@ -102,7 +102,7 @@ impl Builder {
         }
     }
 
-    fn new(&mut self, kind: &'static str, typ: LinuxNamespaceType) {
+    fn own(&mut self, kind: &'static str, typ: LinuxNamespaceType) {
         let mut namespace = LinuxNamespace::default();
         namespace.set_typ(typ);
         self.list.push(namespace);

@@ -132,7 +132,8 @@ fn the_cgroup_is_a_leaf_of_the_pods() {
 fn namespaces_follow_the_modes_of_the_sandbox() {
     use NamespaceOf::{Node, Own, Sandbox};
     type Change = fn(&mut ContainerConfig, &mut SandboxConfig);
-    let table: &[(&str, Change, [(&str, NamespaceOf); 7])] = &[
+    type Case<'a> = (&'a str, Change, [(&'a str, NamespaceOf); 7]);
+    let table: &[Case<'_>] = &[
         (
             "plain",
             |_, _| {},
@@ -389,7 +390,8 @@ fn page_sizes_are_named_as_the_kernel_names_them() {
 #[test]
 fn mount_propagation_is_one_mode_a_container_or_refused() {
     use Propagation::{Private, Shared, Slave};
-    let table: &[(&str, &[(Propagation, bool)], bool, Option<&str>)] = &[
+    type Case<'a> = (&'a str, &'a [(Propagation, bool)], bool, Option<&'a str>);
+    let table: &[Case<'_>] = &[
         ("none", &[], false, Some("private")),
         (
             "private",

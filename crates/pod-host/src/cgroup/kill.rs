@@ -55,27 +55,16 @@ pub(crate) fn remove(
             "cgroup {cgroup}: {left} processes do not die (in uninterruptible sleep?); ask again later"
         ));
     }
+    let mut left = None;
     for pause in PAUSES {
-        let mut last = None;
-        for folder in layout.all_folders(cgroup) {
-            // Deepest first.
-            for below in tree(&folder).iter().rev() {
-                match std::fs::remove_dir(below) {
-                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                        last = Some(format!("cgroup folder {}: {e}", below.display()));
-                    }
-                    _ => {}
-                }
-            }
+        left = remove_folders(layout, cgroup).err();
+        if left.is_none() {
+            break;
         }
-        match last {
-            None => return Ok(()),
-            Some(cause) if pause == PAUSES[PAUSES.len() - 1] => return fail(cause),
-            // The kernel may hold one for a moment after its last process has ended.
-            Some(_) => std::thread::sleep(Duration::from_millis(pause)),
-        }
+        // The kernel may hold one for a moment after its last process has ended.
+        std::thread::sleep(Duration::from_millis(pause));
     }
-    Ok(())
+    left.map_or(Ok(()), fail)
 }
 
 /// Removes `root` with all below it, where no process is in any of it.
@@ -85,22 +74,29 @@ pub(crate) fn remove_empty(root: &CgroupPath) -> Result<(), HostError> {
         Ok(layout) => layout,
         Err(error) => return fail(format!("control groups: {error}")),
     };
-    for folder in layout.all_folders(root) {
-        for below in tree(&folder).iter().rev() {
-            match std::fs::remove_dir(below) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return fail(format!("cgroup folder {}: {e}", below.display()));
-                }
-                _ => {}
-            }
-        }
-    }
-    Ok(())
+    remove_folders(&layout, root).or_else(fail)
 }
 
 /// Pids of the processes in `cgroup` itself.
 pub(crate) fn processes_of(layout: &Layout, cgroup: &CgroupPath) -> Vec<i32> {
     processes(&layout.folders(cgroup)).into_iter().collect()
+}
+
+/// All are tried; the last problem is given.
+fn remove_folders(layout: &Layout, cgroup: &CgroupPath) -> Result<(), String> {
+    let mut last = Ok(());
+    for folder in layout.all_folders(cgroup) {
+        // Deepest first.
+        for below in tree(&folder).iter().rev() {
+            match std::fs::remove_dir(below) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    last = Err(format!("cgroup folder {}: {e}", below.display()));
+                }
+                _ => {}
+            }
+        }
+    }
+    last
 }
 
 /// One round: held still by the freezer where there is one, so that nothing can fork away.

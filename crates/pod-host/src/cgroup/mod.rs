@@ -9,3 +9,6 @@ mod pod;
 pub(crate) use kill::{processes_of, remove, remove_empty};
 pub(crate) use layout::{Layout, detect};
 pub(crate) use pod::{ensure, leave_pods_alone, own_leaf};
+
+#[cfg(test)]
+mod tests;

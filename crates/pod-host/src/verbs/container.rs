@@ -97,10 +97,8 @@ pub(crate) async fn start(
                 &held,
                 target.as_ref(),
             );
-            made.map(|p| (p, target)).map_err(|e| {
-                sweep(&node, &pod.uid, &config);
-                e
-            })
+            made.map(|p| (p, target))
+                .inspect_err(|_| sweep(&node, &pod.uid, &config))
         })
         .await?
     };

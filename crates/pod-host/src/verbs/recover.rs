@@ -111,6 +111,16 @@ async fn lost(node: &Arc<Node>, loss: Loss) {
         Some(found) if !found.ending => found.dir.clone(),
         _ => return,
     };
+    // Ends of exec'd processes may have been told meanwhile: who waits learns that nobody knows.
+    node.state()
+        .enter(&pod)
+        .containers
+        .iter_mut()
+        .for_each(|c| {
+            if c.config.sandbox == id {
+                c.execs.clear();
+            }
+        });
     // A failure to link again is a new loss, or one container's own that its next verb meets.
     let linked = relink(node, &dir, &pod, &id).await;
     if !matches!(linked, Ok(Linked::Dead)) {
