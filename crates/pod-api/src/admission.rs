@@ -3,7 +3,7 @@
 use crate::backend::{ApiResult, ConfigKind, ConfigRecord, NewPod};
 use crate::error::{ApiError, Cause, Reason};
 use pod_manifest::validate::Options;
-use pod_manifest::{FieldError, Object, wire};
+use pod_manifest::{FieldError, FieldNote, Object, Support, wire};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -13,14 +13,18 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 pub struct Admitted {
     /// The pod.
     pub pod: NewPod,
-    /// Fields that mean nothing on one node, and what else the user should know.
-    pub notes: Vec<String>,
+    /// Fields that have no effect here, and, where that is allowed, those that this version does not honour.
+    pub notes: Vec<FieldNote>,
 }
 
 /// Reads the one object that a request holds.
 pub fn read_one(text: &str) -> ApiResult<Object> {
     let documents = pod_manifest::read_documents("request", text).map_err(|problems| {
-        let lines: Vec<&str> = problems.problems.iter().map(|p| p.message.as_str()).collect();
+        let lines: Vec<&str> = problems
+            .problems
+            .iter()
+            .map(|p| p.message.as_str())
+            .collect();
         ApiError::bad_request(format!("strict decoding error: {}", lines.join(", ")))
     })?;
     let mut objects = documents.into_iter().map(|d| d.object);
@@ -30,38 +34,50 @@ pub fn read_one(text: &str) -> ApiResult<Object> {
     }
 }
 
-/// Defaults, validation, and what this version does not honour. All problems of one kind at once.
+/// Defaults, validation, and what this version does not honour: all problems at once. Give it the pod as it was written.
 pub fn admit_pod(pod: wire::Pod, allow_unsupported: bool) -> ApiResult<Admitted> {
     let mut pod = pod;
+    let notes: Vec<FieldNote> = pod_manifest::support(&pod)
+        .into_iter()
+        .filter(|note| note.support != Support::Honoured)
+        .collect();
     name_it(&mut pod);
     pod_manifest::defaults(&mut pod);
     let name = pod.metadata.name.clone().unwrap_or_default();
-    let errors = pod_manifest::validate_pod(&pod, &Options::default());
-    if !errors.is_empty() {
-        return Err(invalid("Pod", &name, &errors));
+    let mut causes = causes_of(&pod_manifest::validate_pod(&pod, &Options::default()));
+    if !allow_unsupported {
+        let refused = notes.iter().filter(|n| n.support == Support::NotSupported);
+        causes.extend(refused.map(|note| Cause {
+            reason: "FieldValueForbidden".to_owned(),
+            message: note.to_string(),
+            field: note.path.clone(),
+        }));
     }
-    let _ = allow_unsupported;
-    let model = pod_manifest::to_model(&pod).map_err(|e| {
-        ApiError::new(Reason::Invalid, format!("Pod \"{name}\" is invalid: {e}"))
-    })?;
+    if !causes.is_empty() {
+        return Err(invalid("Pod", &name, causes));
+    }
+    let model = pod_manifest::to_model(&pod)
+        .map_err(|e| ApiError::new(Reason::Invalid, format!("Pod \"{name}\" is invalid: {e}")))?;
     let mut object = serde_json::to_value(&pod).map_err(ApiError::internal)?;
     if let Value::Object(fields) = &mut object {
         fields.remove("status");
     }
     Ok(Admitted {
         pod: NewPod { pod: model, object },
-        notes: Vec::new(),
+        notes,
     })
 }
 
 /// Validates a ConfigMap and decodes its data.
 pub fn admit_config_map(map: wire::ConfigMap) -> ApiResult<ConfigRecord> {
     let mut map = map;
-    map.metadata.namespace.get_or_insert_with(|| "default".to_owned());
+    map.metadata
+        .namespace
+        .get_or_insert_with(|| "default".to_owned());
     let name = map.metadata.name.clone().unwrap_or_default();
     let errors = pod_manifest::validate_config_map(&map);
     if !errors.is_empty() {
-        return Err(invalid("ConfigMap", &name, &errors));
+        return Err(invalid("ConfigMap", &name, causes_of(&errors)));
     }
     let data = pod_manifest::config_map_data(&map);
     let object = serde_json::to_value(&map).map_err(ApiError::internal)?;
@@ -71,12 +87,15 @@ pub fn admit_config_map(map: wire::ConfigMap) -> ApiResult<ConfigRecord> {
 /// Validates a Secret and decodes its data; `stringData` becomes `data`, as an API server keeps it.
 pub fn admit_secret(secret: wire::Secret) -> ApiResult<ConfigRecord> {
     let mut secret = secret;
-    secret.metadata.namespace.get_or_insert_with(|| "default".to_owned());
+    secret
+        .metadata
+        .namespace
+        .get_or_insert_with(|| "default".to_owned());
     secret.type_.get_or_insert_with(|| "Opaque".to_owned());
     let name = secret.metadata.name.clone().unwrap_or_default();
     let errors = pod_manifest::validate_secret(&secret);
     if !errors.is_empty() {
-        return Err(invalid("Secret", &name, &errors));
+        return Err(invalid("Secret", &name, causes_of(&errors)));
     }
     let data = pod_manifest::secret_data(&secret);
     secret.string_data = None;
@@ -88,11 +107,7 @@ pub fn admit_secret(secret: wire::Secret) -> ApiResult<ConfigRecord> {
     Ok(config_record(ConfigKind::Secret, object, data))
 }
 
-fn config_record(
-    kind: ConfigKind,
-    object: Value,
-    data: BTreeMap<String, Vec<u8>>,
-) -> ConfigRecord {
+fn config_record(kind: ConfigKind, object: Value, data: BTreeMap<String, Vec<u8>>) -> ConfigRecord {
     let text = |path: &str| {
         let found = object.pointer(path).and_then(Value::as_str);
         found.unwrap_or_default().to_owned()
@@ -108,30 +123,31 @@ fn config_record(
     }
 }
 
-/// `Pod "p" is invalid: E`, or `[E1, E2]`; every problem is a cause, too.
-pub fn invalid(kind: &str, name: &str, errors: &[FieldError]) -> ApiError {
-    let mut texts: Vec<String> = Vec::new();
-    for error in errors {
-        let text = error.to_string();
-        if !texts.contains(&text) {
-            texts.push(text);
+fn causes_of(errors: &[FieldError]) -> Vec<Cause> {
+    let causes = errors.iter().map(|error| Cause {
+        reason: error.kind.reason().to_owned(),
+        message: error.to_string(),
+        field: error.field.clone(),
+    });
+    causes.collect()
+}
+
+/// `Pod "p" is invalid: E`, or `[E1, E2]`, the same one only once; every problem is a cause, too.
+fn invalid(kind: &str, name: &str, causes: Vec<Cause>) -> ApiError {
+    let mut texts: Vec<&str> = Vec::new();
+    for cause in &causes {
+        if !texts.contains(&cause.message.as_str()) {
+            texts.push(&cause.message);
         }
     }
     let all = match texts.as_slice() {
-        [one] => one.clone(),
+        [one] => (*one).to_owned(),
         several => format!("[{}]", several.join(", ")),
     };
     ApiError {
         reason: Reason::Invalid,
         message: format!("{kind} \"{name}\" is invalid: {all}"),
-        causes: errors
-            .iter()
-            .map(|error| Cause {
-                reason: error.kind.reason().to_owned(),
-                message: error.to_string(),
-                field: error.field.clone(),
-            })
-            .collect(),
+        causes,
     }
 }
 

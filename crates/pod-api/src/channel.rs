@@ -35,7 +35,9 @@ pub struct TerminalSize {
 
 /// Channel and data of a message; `None` for an empty one.
 pub fn split(message: &[u8]) -> Option<(u8, &[u8])> {
-    message.split_first().map(|(channel, data)| (*channel, data))
+    message
+        .split_first()
+        .map(|(channel, data)| (*channel, data))
 }
 
 /// A message for that channel.

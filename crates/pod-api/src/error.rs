@@ -97,7 +97,11 @@ impl Reason {
     /// By its name; by its code where the name is not known.
     fn of(status: &Status) -> Self {
         let named = Self::ALL.iter().find(|r| r.as_str() == status.reason);
-        let coded = || Self::ALL.iter().find(|r| i32::from(r.code()) == status.code);
+        let coded = || {
+            Self::ALL
+                .iter()
+                .find(|r| i32::from(r.code()) == status.code)
+        };
         *named.or_else(coded).unwrap_or(&Reason::InternalError)
     }
 }

@@ -85,7 +85,10 @@ fn requirement(part: &str) -> Result<Requirement, &'static str> {
         };
     }
     if let Some((key, value)) = part.split_once("!=") {
-        return Ok(Requirement::NotIn(name(key)?, vec![value.trim().to_owned()]));
+        return Ok(Requirement::NotIn(
+            name(key)?,
+            vec![value.trim().to_owned()],
+        ));
     }
     if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
         return Ok(Requirement::In(name(key)?, vec![value.trim().to_owned()]));
@@ -182,10 +185,10 @@ mod tests {
     #[test]
     fn a_field_selector_knows_its_fields() {
         let known = ["metadata.name", "status.phase"];
-        let selector = FieldSelector::parse("metadata.name=p,status.phase!=Failed", &known).unwrap();
-        let phase = |p: &'static str| {
-            move |f: &str| if f == "metadata.name" { "p" } else { p }.to_owned()
-        };
+        let selector =
+            FieldSelector::parse("metadata.name=p,status.phase!=Failed", &known).unwrap();
+        let phase =
+            |p: &'static str| move |f: &str| if f == "metadata.name" { "p" } else { p }.to_owned();
         assert!(selector.matches(phase("Running")));
         assert!(!selector.matches(phase("Failed")));
         assert!(FieldSelector::parse("spec.color=red", &known).is_err());

@@ -56,13 +56,13 @@ mod tests {
             io::ErrorKind::NotFound
         );
         let listener = listen(&run).unwrap();
-        let mode = std::fs::metadata(run.join(NAME)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(run.join(NAME))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         connect(&run).await.unwrap();
-        assert_eq!(
-            listen(&run).unwrap_err().kind(),
-            io::ErrorKind::AddrInUse
-        );
+        assert_eq!(listen(&run).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(listener);
         assert_eq!(
             connect(&run).await.unwrap_err().kind(),

@@ -7,8 +7,8 @@ use pod_model::event::{Event, EventKind};
 use pod_model::ids::PodRef;
 use pod_model::pod::Pod;
 use pod_print::describe::{Extras, SpreadConstraint, Toleration};
-use serde::{Deserialize, Serialize};
 use serde::de::Error as _;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -155,7 +155,12 @@ pub fn pod_of(value: &Value) -> Result<(Pod, Extras), serde_json::Error> {
 
 fn extras_of(pod: &Value) -> Extras {
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-    let list = |path: &str| pod.pointer(path).and_then(Value::as_array).into_iter().flatten();
+    let list = |path: &str| {
+        pod.pointer(path)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
     let tolerations = list("/spec/tolerations").map(|t| Toleration {
         key: text(&t["key"]),
         operator: text(&t["operator"]),
@@ -194,7 +199,11 @@ fn selector_words(selector: &Value) -> String {
     for (key, value) in selector["matchLabels"].as_object().into_iter().flatten() {
         words.push(format!("{key}={}", value.as_str().unwrap_or_default()));
     }
-    for part in selector["matchExpressions"].as_array().into_iter().flatten() {
+    for part in selector["matchExpressions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         let key = part["key"].as_str().unwrap_or_default();
         let values: Vec<&str> = part["values"]
             .as_array()

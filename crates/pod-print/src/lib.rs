@@ -4,6 +4,7 @@ pub mod describe;
 pub mod duration;
 pub mod events;
 pub mod image;
+pub mod plan_view;
 pub mod pod_row;
 pub mod table;
 pub mod tabs;

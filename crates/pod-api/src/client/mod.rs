@@ -21,7 +21,8 @@ use crate::error::{ApiError, Status};
 use crate::socket;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+pub use hyper::body::Bytes;
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
@@ -54,8 +55,12 @@ impl Client {
 
     /// About the node.
     pub async fn node(&self) -> Result<NodeInfo, ClientError> {
-        self.json(Method::GET, &Target::new("/apis/podwright.io/v1/node"), None)
-            .await
+        self.json(
+            Method::GET,
+            &Target::new("/apis/podwright.io/v1/node"),
+            None,
+        )
+        .await
     }
 
     async fn connect(&self) -> Result<tokio::net::UnixStream, ClientError> {
@@ -107,7 +112,11 @@ impl Client {
     }
 }
 
-fn build(method: Method, target: &Target, body: Option<Bytes>) -> Result<Request<Body>, ClientError> {
+fn build(
+    method: Method,
+    target: &Target,
+    body: Option<Bytes>,
+) -> Result<Request<Body>, ClientError> {
     let body = Full::new(body.unwrap_or_default());
     build_with(method, target, body.map_err(|never| match never {}).boxed())
 }
@@ -118,10 +127,12 @@ fn build_with(method: Method, target: &Target, body: Body) -> Result<Request<Bod
         .uri(target.as_str())
         .header(HOST, "podwright")
         .header(CONTENT_TYPE, "application/json");
-    request.body(body).map_err(|source| ClientError::Unsendable {
-        what: target.as_str().to_owned(),
-        source,
-    })
+    request
+        .body(body)
+        .map_err(|source| ClientError::Unsendable {
+            what: target.as_str().to_owned(),
+            source,
+        })
 }
 
 async fn read_all(response: Response<Incoming>) -> Result<Bytes, hyper::Error> {
@@ -132,10 +143,12 @@ async fn read_json<T: DeserializeOwned>(
     response: Response<Incoming>,
     target: &Target,
 ) -> Result<T, ClientError> {
-    let bytes = read_all(response).await.map_err(|source| ClientError::Broken {
-        what: target.as_str().to_owned(),
-        source: Box::new(source),
-    })?;
+    let bytes = read_all(response)
+        .await
+        .map_err(|source| ClientError::Broken {
+            what: target.as_str().to_owned(),
+            source: Box::new(source),
+        })?;
     serde_json::from_slice(&bytes).map_err(|source| ClientError::Unreadable {
         what: target.as_str().to_owned(),
         source,

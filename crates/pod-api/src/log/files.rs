@@ -36,8 +36,8 @@ pub(super) fn generations(folder: &Path, attempt: u32) -> io::Result<Vec<Generat
     // A rotation takes far less time than the 10 MiB before the next one, so a handful of tries is plenty.
     for _ in 0..8 {
         let again = open_all(folder, attempt)?;
-        let same = again.len() == last.len()
-            && again.iter().zip(&last).all(|(a, b)| a.inode == b.inode);
+        let same =
+            again.len() == last.len() && again.iter().zip(&last).all(|(a, b)| a.inode == b.inode);
         last = again;
         if same {
             break;

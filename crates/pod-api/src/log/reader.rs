@@ -44,8 +44,7 @@ pub struct LogReader {
 impl LogReader {
     /// Goes to where the reading begins.
     pub fn open(source: LogSource, options: LogOptions) -> io::Result<Self> {
-        let mut newer: VecDeque<Generation> =
-            generations(&source.folder, source.attempt)?.into();
+        let mut newer: VecDeque<Generation> = generations(&source.folder, source.attempt)?.into();
         if let Some(wanted) = options.tail {
             skip_to_tail(&mut newer, wanted, options.stream)?;
         }
@@ -266,7 +265,9 @@ impl Lines {
     }
 
     fn full(&self) -> bool {
-        self.options.limit_bytes.is_some_and(|most| self.sent >= most)
+        self.options
+            .limit_bytes
+            .is_some_and(|most| self.sent >= most)
     }
 }
 

@@ -12,7 +12,11 @@ fn record(second: u32, stream: &str, tag: &str, text: &str) -> String {
 }
 
 fn append(file: &Path, text: &str) {
-    let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)
+        .unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 
@@ -108,7 +112,10 @@ fn a_tail_reaches_back_into_rotated_files() {
     ] {
         assert_eq!(all(folder.path(), tail(n)), text, "tail {n}");
     }
-    assert_eq!(all(folder.path(), LogOptions::default()), "0\n1\n2\n3\n4\n5\n6\n");
+    assert_eq!(
+        all(folder.path(), LogOptions::default()),
+        "0\n1\n2\n3\n4\n5\n6\n"
+    );
     assert_eq!(attempts(folder.path()).unwrap(), [0]);
 }
 
@@ -134,9 +141,7 @@ async fn following_goes_on_through_rotations_and_ends_with_the_container() {
     let reader = LogReader::open(source(folder.path()), options).unwrap();
     let (to, mut from) = mpsc::channel(4);
     let (end, ended) = oneshot::channel::<()>();
-    let task = tokio::spawn(async move {
-        reader.send(&to, async { drop(ended.await) }).await
-    });
+    let task = tokio::spawn(async move { reader.send(&to, async { drop(ended.await) }).await });
     let mut got = Vec::new();
     got.extend(from.recv().await.unwrap().unwrap());
     assert_eq!(got, b"first\n");

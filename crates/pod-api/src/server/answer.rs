@@ -29,7 +29,10 @@ impl From<BytesRejection> for ApiError {
 pub(super) async fn no_such_path(uri: Uri) -> ApiError {
     ApiError::new(
         Reason::NotFound,
-        format!("the server could not find the requested resource ({})", uri.path()),
+        format!(
+            "the server could not find the requested resource ({})",
+            uri.path()
+        ),
     )
 }
 

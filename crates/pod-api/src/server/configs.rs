@@ -39,7 +39,12 @@ pub(super) async fn list<B: Backend>(
     Path(namespace): Path<String>,
     query: ListArgument,
 ) -> ApiResult<Response> {
-    listing::serve(node.configs(kind), &list_kind(kind), Some(namespace), &query?.0)
+    listing::serve(
+        node.configs(kind),
+        &list_kind(kind),
+        Some(namespace),
+        &query?.0,
+    )
 }
 
 pub(super) async fn get<B: Backend>(

@@ -65,9 +65,7 @@ pub(super) async fn core() -> Json<Value> {
 }
 
 pub(super) async fn own() -> Json<Value> {
-    let resource = |name: &str, namespaced: bool, kind: &str, verbs: &[&str]| {
-        json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": verbs})
-    };
+    let resource = |name: &str, namespaced: bool, kind: &str, verbs: &[&str]| json!({"name": name, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": verbs});
     Json(json!({
         "kind": "APIResourceList",
         "apiVersion": "v1",

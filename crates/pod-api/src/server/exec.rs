@@ -68,9 +68,8 @@ pub(super) async fn exec<B: Backend>(
     }
     let record = listing::find(node.pods(), "pods", &Key::new(namespace, name))?.value;
     let container = choose(&record.pod, &query.container)?;
-    let upgrade = upgrade.map_err(|e| {
-        ApiError::bad_request(format!("exec needs a WebSocket: {}", e.body_text()))
-    })?;
+    let upgrade = upgrade
+        .map_err(|e| ApiError::bad_request(format!("exec needs a WebSocket: {}", e.body_text())))?;
     let upgrade = upgrade.protocols(PROTOCOLS);
     if upgrade.selected_protocol().is_none() {
         return Err(ApiError::bad_request(format!(
@@ -83,7 +82,9 @@ pub(super) async fn exec<B: Backend>(
         tty: query.tty,
         stdin: query.stdin,
     };
-    let session = node.exec(&record.pod.reference(), &container, &config).await?;
+    let session = node
+        .exec(&record.pod.reference(), &container, &config)
+        .await?;
     Ok(upgrade.on_upgrade(move |socket| serve(socket, session, node)))
 }
 

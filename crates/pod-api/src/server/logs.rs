@@ -144,7 +144,10 @@ fn choose(pod: &Pod, name: &str) -> ApiResult<String> {
         names(ContainerKind::App)
     );
     if !spec.init_containers.is_empty() {
-        message += &format!(" or one of the init containers: [{}]", names(ContainerKind::Init));
+        message += &format!(
+            " or one of the init containers: [{}]",
+            names(ContainerKind::Init)
+        );
     }
     Err(ApiError::bad_request(message))
 }
@@ -272,9 +275,11 @@ impl ContainerLog {
     /// Comes back when that attempt runs no more.
     async fn ended(&self, attempt: u32) {
         self.until(|pod| {
-            let running = pod.and_then(|pod| status_of(pod, &self.container)).filter(|s| {
-                s.state.running.is_some() && u32::try_from(s.restart_count) == Ok(attempt)
-            });
+            let running = pod
+                .and_then(|pod| status_of(pod, &self.container))
+                .filter(|s| {
+                    s.state.running.is_some() && u32::try_from(s.restart_count) == Ok(attempt)
+                });
             running.is_none().then_some(())
         })
         .await;

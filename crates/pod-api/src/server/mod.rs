@@ -78,7 +78,10 @@ fn kubernetes<B: Backend>() -> Router<Arc<B>> {
         .route("/apis/podwright.io/v1", get(discovery::own))
         .route("/api/v1/pods", get(pods::list_all::<B>))
         .route("/api/v1/events", get(pods::events_all::<B>))
-        .route("/api/v1/namespaces/{namespace}/events", get(pods::events::<B>))
+        .route(
+            "/api/v1/namespaces/{namespace}/events",
+            get(pods::events::<B>),
+        )
         .route(
             "/api/v1/namespaces/{namespace}/pods",
             get(pods::list::<B>).post(pods::create::<B>),
@@ -111,9 +114,8 @@ fn config_routes<B: Backend>(kind: ConfigKind) -> Router<Arc<B>> {
         )
         .route(
             &format!("/api/v1/namespaces/{{namespace}}/{resource}"),
-            get(move |state, path, query| configs::list::<B>(kind, state, path, query)).post(
-                move |state, path, body| configs::create::<B>(kind, state, path, body),
-            ),
+            get(move |state, path, query| configs::list::<B>(kind, state, path, query))
+                .post(move |state, path, body| configs::create::<B>(kind, state, path, body)),
         )
         .route(
             &one,

@@ -13,7 +13,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::WARNING;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use pod_manifest::Object;
+use pod_manifest::{FieldNote, Object};
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -93,10 +93,10 @@ pub(super) async fn create<B: Backend>(
 }
 
 /// `Warning: 299 - "…"`, as an API server sends them; kubectl prints them.
-fn warnings(notes: &[String]) -> HeaderMap {
+fn warnings(notes: &[FieldNote]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for note in notes {
-        let quoted = note.replace('\\', "\\\\").replace('"', "\\\"");
+        let quoted = note.to_string().replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
             headers.append(WARNING, value);
         }
@@ -105,7 +105,8 @@ fn warnings(notes: &[String]) -> HeaderMap {
 }
 
 pub(super) fn text_of(body: &Bytes) -> ApiResult<&str> {
-    std::str::from_utf8(body).map_err(|e| ApiError::bad_request(format!("the body is no UTF-8: {e}")))
+    std::str::from_utf8(body)
+        .map_err(|e| ApiError::bad_request(format!("the body is no UTF-8: {e}")))
 }
 
 /// The namespace of the path counts; an object must not name another one.

@@ -67,7 +67,9 @@ async fn next<T: Served>(mut state: State<T>) -> Option<(Result<String, Infallib
             return None;
         }
         let changes = match state.until {
-            Some(until) => tokio::time::timeout_at(until, state.watch.next()).await.ok()?,
+            Some(until) => tokio::time::timeout_at(until, state.watch.next())
+                .await
+                .ok()?,
             None => state.watch.next().await,
         };
         match changes {
@@ -77,7 +79,9 @@ async fn next<T: Served>(mut state: State<T>) -> Option<(Result<String, Infallib
             }
             Err(expired) => {
                 let error = ApiError::new(Reason::Expired, expired.to_string());
-                state.ready.push_back(line("ERROR", json!(error.to_status())));
+                state
+                    .ready
+                    .push_back(line("ERROR", json!(error.to_status())));
                 state.over = true;
             }
         }
