@@ -5,14 +5,14 @@
 
 #![allow(unsafe_code)]
 
+pub mod bpf;
+pub mod child;
 pub mod frame;
 pub mod link;
+pub mod memfd;
+pub mod mount;
+pub mod namespace;
 pub mod pidfd;
 pub mod process;
 pub mod socket;
 pub mod tty;
-pub mod bpf;
-pub mod child;
-pub mod memfd;
-pub mod mount;
-pub mod namespace;
