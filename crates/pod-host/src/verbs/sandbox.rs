@@ -29,8 +29,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 const KIND: HostErrorKind = HostErrorKind::Sandbox;
+
+/// How long the end of a sandbox may take; the supervisor itself gives up killing after half a minute.
+const LAST: Duration = Duration::from_secs(60);
 
 /// Runs a sandbox; gives its own network namespace.
 pub(crate) async fn run(node: &Arc<Node>, config: &SandboxConfig) -> HostResult<Option<OwnedFd>> {
@@ -257,10 +261,19 @@ pub(crate) async fn stop(node: &Arc<Node>, pod: &PodUid, id: &SandboxId) -> Host
             return Err(no_sandbox(id));
         };
         found.ending = true;
-        (found.client.take(), found.dir.clone())
+        (found.client.clone(), found.dir.clone())
     };
     let answer = match client {
-        Some(client) => client.ask(RequestBody::Shutdown, Vec::new()).await,
+        Some(client) => {
+            let asked = client.ask(RequestBody::Shutdown, Vec::new());
+            tokio::time::timeout(LAST, asked).await.map_err(|_| {
+                let text = format!(
+                    "sandbox {id}: not ended within {} s: a process of it does not die (in uninterruptible sleep?); ask again later",
+                    LAST.as_secs()
+                );
+                HostError::new(HostErrorKind::Other, text)
+            })?
+        }
         None => Err(AskError::Lost),
     };
     let failed = match answer {
