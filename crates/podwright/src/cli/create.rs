@@ -56,9 +56,7 @@ pub fn check(sources: &[Source], namespace: Option<&str>, allow_unsupported: boo
         }
         source.namespace(namespace)?;
         if let Err(error) = admit(source, allow_unsupported) {
-            let failure = Failure::from(ClientError::Server(error.clone()));
-            let hint = hint(&error);
-            problems.push(format!("{}: {}{hint}", source.place, failure.message));
+            problems.push(refusal(source, error));
         }
     }
     if problems.is_empty() {
@@ -81,11 +79,17 @@ fn admit(source: &Source, allow_unsupported: bool) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// The refusal of an object, with its place and what can be done about it.
+pub fn refusal(source: &Source, error: ApiError) -> String {
+    let hint = hint(&error);
+    let failure = Failure::from(ClientError::Server(error));
+    format!("{}: {}{hint}", source.place, failure.message)
+}
+
 /// What can be done about fields that are not supported.
 fn hint(error: &ApiError) -> &'static str {
-    let unsupported = error.causes.iter().any(|c| c.message.ends_with(": not supported yet"));
-    let all = unsupported && error.causes.iter().all(|c| c.message.ends_with(": not supported yet"));
-    if all {
+    let mut causes = error.causes.iter();
+    if !error.causes.is_empty() && causes.all(|c| c.message.ends_with(": not supported yet")) {
         "\n  (--allow-unsupported runs the pod without these fields)"
     } else {
         ""

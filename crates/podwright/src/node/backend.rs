@@ -6,13 +6,14 @@ use super::pods::Pods;
 use super::{Places, reset};
 use jiff::Timestamp;
 use pod_api::backend::{
-    ApiResult, Backend, ConfigKind, ConfigRecord, DeleteOptions, ImageImport, ImageRecord, NewPod, NodeInfo, PodRecord, ProcessInfo, Progress,
+    ApiResult, Backend, ConfigKind, ConfigRecord, DeleteOptions, ImageImport, ImageRecord, NewPod,
+    NodeInfo, PodRecord, ProcessInfo, Progress,
 };
 use pod_api::error::{ApiError, Reason};
 use pod_api::feed::{Feed, Key};
 use pod_driver::host::{ExecSession, Host, HostErrorKind};
 use pod_driver::queue::Message;
-use pod_driver::world::{Objects, WorldOf};
+use pod_driver::world::WorldOf;
 use pod_image::Store;
 use pod_model::config::ExecConfig;
 use pod_model::event::Event;
@@ -36,8 +37,19 @@ pub struct Daemon {
 
 impl Daemon {
     /// A daemon that began just now. `ending` makes it end.
-    pub fn new(world: WorldOf<Real>, pods: Arc<Pods>, places: Places, ending: tokio::sync::mpsc::Sender<()>) -> Self {
-        Self { world, pods, places, started_at: Timestamp::now(), ending }
+    pub fn new(
+        world: WorldOf<Real>,
+        pods: Arc<Pods>,
+        places: Places,
+        ending: tokio::sync::mpsc::Sender<()>,
+    ) -> Self {
+        Self {
+            world,
+            pods,
+            places,
+            started_at: Timestamp::now(),
+            ending,
+        }
     }
 
     fn store(&self) -> Arc<Store> {
@@ -46,7 +58,16 @@ impl Daemon {
 
     fn images_wanted(&self) -> Vec<ImageName> {
         let (all, _) = self.world.journal.pods.list();
-        all.iter().flat_map(|(_, p)| p.value.pod.spec.all().map(|(_, _, c)| c.image.clone()).collect::<Vec<_>>()).collect()
+        all.iter()
+            .flat_map(|(_, p)| {
+                p.value
+                    .pod
+                    .spec
+                    .all()
+                    .map(|(_, _, c)| c.image.clone())
+                    .collect::<Vec<_>>()
+            })
+            .collect()
     }
 }
 
@@ -71,21 +92,38 @@ impl Backend for Daemon {
         self.pods.delete(key, &options)
     }
 
-    async fn exec(&self, pod: &PodRef, container: &str, config: &ExecConfig) -> ApiResult<ExecSession> {
+    async fn exec(
+        &self,
+        pod: &PodRef,
+        container: &str,
+        config: &ExecConfig,
+    ) -> ApiResult<ExecSession> {
         let runtime = self.world.host.observe(&pod.uid).await;
-        let running = runtime.containers.iter().find(|c| c.name == container && c.state == RunState::Running);
+        let running = runtime
+            .containers
+            .iter()
+            .find(|c| c.name == container && c.state == RunState::Running);
         let Some(record) = running else {
-            return Err(ApiError::internal(format!("unable to upgrade connection: container not found ({container:?})")));
+            return Err(ApiError::internal(format!(
+                "unable to upgrade connection: container not found ({container:?})"
+            )));
         };
-        self.world.host.exec(&pod.uid, &record.id, config).await.map_err(|error| match error.kind {
-            HostErrorKind::NotFound => ApiError::not_found("containers", container),
-            HostErrorKind::Start => ApiError::new(Reason::BadRequest, error.message),
-            _ => ApiError::internal(error.message),
-        })
+        self.world
+            .host
+            .exec(&pod.uid, &record.id, config)
+            .await
+            .map_err(|error| match error.kind {
+                HostErrorKind::NotFound => ApiError::not_found("containers", container),
+                HostErrorKind::Start => ApiError::new(Reason::BadRequest, error.message),
+                _ => ApiError::internal(error.message),
+            })
     }
 
     fn resize(&self, terminal: &OwnedFd, columns: u16, rows: u16) -> ApiResult<()> {
-        self.world.host.resize(terminal, columns, rows).map_err(|e| ApiError::internal(e.message))
+        self.world
+            .host
+            .resize(terminal, columns, rows)
+            .map_err(|e| ApiError::internal(e.message))
     }
 
     fn log_directory(&self, pod: &PodRef) -> PathBuf {
@@ -107,7 +145,12 @@ impl Backend for Daemon {
         images::list(self.store()).await
     }
 
-    async fn import_image(&self, request: ImageImport, archive: Box<dyn Read + Send>, progress: Progress) -> ApiResult<Vec<ImageRecord>> {
+    async fn import_image(
+        &self,
+        request: ImageImport,
+        archive: Box<dyn Read + Send>,
+        progress: Progress,
+    ) -> ApiResult<Vec<ImageRecord>> {
         let imported = images::import(self.store(), request, archive, progress).await?;
         for message in images::arrived(&imported, &self.images_wanted()) {
             self.pods.send_all(None, &message);
@@ -116,7 +159,11 @@ impl Backend for Daemon {
     }
 
     async fn remove_image(&self, name: &str, force: bool) -> ApiResult<Vec<String>> {
-        let wanted = if force { Vec::new() } else { self.images_wanted() };
+        let wanted = if force {
+            Vec::new()
+        } else {
+            self.images_wanted()
+        };
         images::remove(self.store(), name.to_owned(), wanted).await
     }
 
@@ -133,12 +180,21 @@ impl Backend for Daemon {
             logs: self.places.logs.clone(),
             cgroup_root: self.places.cgroup_root.to_string(),
             cgroup_layout: self.world.host.cgroup_layout().to_owned(),
-            processes: processes.into_iter().map(|p| ProcessInfo { pid: p.pid, role: p.role, pod: p.pod }).collect(),
+            processes: processes
+                .into_iter()
+                .map(|p| ProcessInfo {
+                    pid: p.pid.unsigned_abs(),
+                    role: p.role.to_owned(),
+                    pod: self.pods.name_of(p.pod.as_ref()),
+                })
+                .collect(),
         })
     }
 
     async fn reset(&self, progress: Progress) -> ApiResult<()> {
-        reset::reset(&self.world, &self.pods, &self.places, &progress).await.map_err(|e| ApiError::internal(format!("{e:#}")))?;
+        reset::reset(&self.world, &self.pods, &self.places, &progress)
+            .await
+            .map_err(|e| ApiError::internal(format!("{e:#}")))?;
         // Given up only by a daemon that is ending already.
         let _ = self.ending.try_send(());
         Ok(())

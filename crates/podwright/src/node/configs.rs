@@ -7,7 +7,7 @@ use pod_api::error::ApiError;
 use pod_api::feed::{Feed, Key, Versions};
 use pod_driver::world::Objects;
 use pod_model::ids::Namespace;
-use pod_plan::configs::Sources;
+use pod_plan::configs::sources::Sources;
 use std::sync::Arc;
 
 /// All of them: on disk, and in the feeds that clients list and watch.
@@ -21,7 +21,11 @@ pub struct Configs {
 impl Configs {
     /// Those that were kept.
     pub fn open(records: Records, versions: &Versions) -> Self {
-        let configs = Self { maps: Arc::new(Feed::new(versions.clone())), secrets: Arc::new(Feed::new(versions.clone())), records };
+        let configs = Self {
+            maps: Arc::new(Feed::new(versions.clone())),
+            secrets: Arc::new(Feed::new(versions.clone())),
+            records,
+        };
         for config in configs.records.configs() {
             configs.feed(config.kind).put(config.key(), config);
         }
@@ -56,7 +60,9 @@ impl Configs {
                 config.created = Some(now);
             }
         }
-        self.records.keep_config(&config).map_err(|e| ApiError::internal(format!("{e:#}")))?;
+        self.records
+            .keep_config(&config)
+            .map_err(|e| ApiError::internal(format!("{e:#}")))?;
         self.feed(config.kind).put(key, config);
         Ok(())
     }
@@ -66,7 +72,9 @@ impl Configs {
         let Some(config) = self.feed(kind).get(key) else {
             return Err(ApiError::not_found(kind.resource(), &key.name));
         };
-        self.records.forget_config(&config.value).map_err(|e| ApiError::internal(format!("{e:#}")))?;
+        self.records
+            .forget_config(&config.value)
+            .map_err(|e| ApiError::internal(format!("{e:#}")))?;
         self.feed(kind).remove(key);
         Ok(())
     }
@@ -76,9 +84,15 @@ impl Objects for Configs {
     fn sources(&self, namespace: &Namespace) -> Sources {
         let of = |feed: &Feed<ConfigRecord>| {
             let (all, _) = feed.list();
-            let here = all.into_iter().filter(|(key, _)| key.namespace == namespace.as_str());
-            here.map(|(key, config)| (key.name, config.value.data.clone())).collect()
+            let here = all
+                .into_iter()
+                .filter(|(key, _)| key.namespace == namespace.as_str());
+            here.map(|(key, config)| (key.name, config.value.data.clone()))
+                .collect()
         };
-        Sources { config_maps: of(&self.maps), secrets: of(&self.secrets), ..Sources::default() }
+        Sources {
+            config_maps: of(&self.maps),
+            secrets: of(&self.secrets),
+        }
     }
 }

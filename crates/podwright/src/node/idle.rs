@@ -32,7 +32,10 @@ impl Drop for Client {
 impl Idle {
     /// No client yet.
     pub fn new() -> Self {
-        Self(Arc::new(Inner { clients: AtomicUsize::new(0), changed: Notify::new() }))
+        Self(Arc::new(Inner {
+            clients: AtomicUsize::new(0),
+            changed: Notify::new(),
+        }))
     }
 
     /// What counts a client when it comes.

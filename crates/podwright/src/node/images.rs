@@ -12,12 +12,16 @@ use std::io::Read;
 use std::sync::Arc;
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> ApiResult<T> {
-    tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(ApiError::internal)
 }
 
 /// All images; names of one image together.
 pub async fn list(store: Arc<Store>) -> ApiResult<Vec<ImageRecord>> {
-    let rows = blocking(move || store.list()).await?.map_err(|e| ApiError::internal(chain(&e)))?;
+    let rows = blocking(move || store.list())
+        .await?
+        .map_err(|e| ApiError::internal(chain(&e)))?;
     let mut images: BTreeMap<String, ImageRecord> = BTreeMap::new();
     for row in rows {
         let id = row.id.to_string();
@@ -25,7 +29,10 @@ pub async fn list(store: Arc<Store>) -> ApiResult<Vec<ImageRecord>> {
             id,
             digest: row.digest.to_string(),
             size: row.size,
-            created: row.created.as_deref().and_then(|t| t.parse::<Timestamp>().ok()),
+            created: row
+                .created
+                .as_deref()
+                .and_then(|t| t.parse::<Timestamp>().ok()),
             ..ImageRecord::default()
         });
         image.names.extend(row.name.map(|n| n.to_string()));
@@ -35,14 +42,28 @@ pub async fn list(store: Arc<Store>) -> ApiResult<Vec<ImageRecord>> {
 }
 
 /// Imports an archive and tells how far it is.
-pub async fn import(store: Arc<Store>, request: ImageImport, archive: Box<dyn Read + Send>, progress: Progress) -> ApiResult<Vec<ImageRecord>> {
+pub async fn import(
+    store: Arc<Store>,
+    request: ImageImport,
+    archive: Box<dyn Read + Send>,
+    progress: Progress,
+) -> ApiResult<Vec<ImageRecord>> {
     let name = match request.name.as_deref().map(Reference::parse) {
         None => None,
         Some(Ok(name)) => Some(name),
         Some(Err(error)) => return Err(ApiError::bad_request(chain(&error))),
     };
-    let options = ImportOptions { name, tag: request.tag };
-    let imported = blocking(move || store.import_stream(archive, &options, &mut |step| progress.step(words(step)))).await?;
+    let options = ImportOptions {
+        name,
+        tag: request.tag,
+    };
+    let mut archive = archive;
+    let imported = blocking(move || {
+        store.import_stream(&mut *archive, &options, &mut |step| {
+            progress.step(words(step))
+        })
+    })
+    .await?;
     let imported = imported.map_err(|error| ApiError::bad_request(chain(&error)))?;
     Ok(vec![ImageRecord {
         id: imported.id.to_string(),
@@ -73,14 +94,29 @@ fn words(step: pod_image::Progress) -> String {
 /// For each name as pods write it that means one of these images now: a message to their tasks.
 pub fn arrived(imported: &[ImageRecord], wanted: &[ImageName]) -> Vec<Message> {
     let names: Vec<&String> = imported.iter().flat_map(|i| &i.names).collect();
-    let means = |written: &ImageName| Reference::parse(written.as_str()).is_ok_and(|r| names.contains(&&r.to_string()));
-    wanted.iter().filter(|w| means(w)).cloned().map(Message::Image).collect()
+    let means = |written: &ImageName| {
+        Reference::parse(written.as_str()).is_ok_and(|r| names.contains(&&r.to_string()))
+    };
+    wanted
+        .iter()
+        .filter(|w| means(w))
+        .cloned()
+        .map(Message::Image)
+        .collect()
 }
 
 /// Takes a name off an image, or removes it; not while a pod wants it.
-pub async fn remove(store: Arc<Store>, name: String, wanted: Vec<ImageName>) -> ApiResult<Vec<String>> {
+pub async fn remove(
+    store: Arc<Store>,
+    name: String,
+    wanted: Vec<ImageName>,
+) -> ApiResult<Vec<String>> {
     let removed = blocking(move || {
-        let in_use: Vec<ImageId> = wanted.iter().filter_map(|n| store.facts(n).ok()).map(|f| f.facts.id.clone()).collect();
+        let in_use: Vec<ImageId> = wanted
+            .iter()
+            .filter_map(|n| store.facts(n).ok())
+            .map(|f| f.facts.id.clone())
+            .collect();
         store.remove(&name, &in_use)
     });
     let removed = removed.await?.map_err(|error| {

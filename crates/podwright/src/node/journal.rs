@@ -34,8 +34,17 @@ impl Journal for NodeJournal {
     fn status(&self, pod: &PodRef, status: &PodStatus, memory: &Memory) {
         let key = Key::new(pod.namespace.as_str(), pod.name.as_str());
         if let Some(record) = self.pods.get(&key) {
-            let now = Pod { status: Some(status.clone()), ..Pod::clone(&record.value.pod) };
-            self.pods.put(key, PodRecord { pod: Arc::new(now), ..PodRecord::clone(&record.value) });
+            let now = Pod {
+                status: Some(status.clone()),
+                ..Pod::clone(&record.value.pod)
+            };
+            self.pods.put(
+                key,
+                PodRecord {
+                    pod: Arc::new(now),
+                    ..PodRecord::clone(&record.value)
+                },
+            );
         }
         self.later.keep(&pod.uid, memory);
         if status.phase.is_some_and(Phase::is_terminal) {
@@ -48,7 +57,8 @@ impl Journal for NodeJournal {
     }
 
     fn removed(&self, pod: &PodRef) {
-        self.pods.remove(&Key::new(pod.namespace.as_str(), pod.name.as_str()));
+        self.pods
+            .remove(&Key::new(pod.namespace.as_str(), pod.name.as_str()));
         self.later.forget(&pod.uid);
         // The daemon that listens is ending when nobody takes it.
         let _ = self.gone.send(pod.uid.clone());

@@ -12,19 +12,21 @@ mod pods;
 mod records;
 mod reset;
 
+pub use reset::sweep;
+
 use anyhow::{Context, Result};
 use backend::Daemon;
 use configs::Configs;
 use idle::Idle;
-use journal::NodeJournal;
 use jiff::Timestamp;
+use journal::NodeJournal;
 use outside::{LocalNetwork, Real, StoreImages, SystemClock};
 use pod_api::events::EventLog;
 use pod_api::feed::{Feed, Versions};
 use pod_driver::host::HostEvent;
 use pod_driver::queue::Message;
 use pod_driver::world::WorldOf;
-use pod_host::{Binaries, HostOptions};
+use pod_host::{HostOptions, LogLimits, NodeHost, Opened, Programs};
 use pod_model::ids::CgroupPath;
 use pods::Pods;
 use records::Records;
@@ -44,7 +46,10 @@ pub struct NodeOptions {
 
 /// Runs the daemon until it is told to end, or is idle. The pods go on without it.
 pub fn run(options: NodeOptions) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .build()?;
     runtime.block_on(serve(options))
 }
 
@@ -63,27 +68,36 @@ pub struct Places {
     pub on_demand: bool,
 }
 
-async fn serve(NodeOptions { places: options, ready }: NodeOptions) -> Result<()> {
+async fn serve(
+    NodeOptions {
+        places: options,
+        ready,
+    }: NodeOptions,
+) -> Result<()> {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     for folder in [&options.root, &options.run, &options.logs] {
         make_private(folder)?;
     }
     let _lock = lock(&options.run)?;
 
-    let (events_sender, mut host_events) = tokio::sync::mpsc::unbounded_channel();
-    let host = pod_host::Host::open(
-        HostOptions {
-            root: options.root.clone(),
-            run: options.run.clone(),
-            logs: options.logs.clone(),
-            cgroup_root: options.cgroup_root.clone(),
-            binaries: binaries()?,
-            generation: generation(),
-        },
-        events_sender,
-    )
-    .await
-    .context("open the runtime half")?;
+    let opened = NodeHost::open(HostOptions {
+        root: options.root.clone(),
+        run: options.run.clone(),
+        cgroup_root: options.cgroup_root.clone(),
+        log_root: options.logs.clone(),
+        programs: programs()?,
+        generation: generation(),
+        launcher_ahead: false,
+        logs: LogLimits::default(),
+    });
+    let Opened {
+        host,
+        events: mut host_events,
+        notes,
+    } = opened.await.context("open the runtime half")?;
+    for note in notes {
+        eprintln!("{note}");
+    }
     let host = Arc::new(host);
     let store = pod_image::Store::open(&options.root).context("open the image store")?;
     let records = Records::open(&options.root)?;
@@ -112,8 +126,14 @@ async fn serve(NodeOptions { places: options, ready }: NodeOptions) -> Result<()
     pods.find_again();
 
     let (ending, mut end) = tokio::sync::mpsc::channel::<()>(1);
-    let daemon = Arc::new(Daemon::new(world, Arc::clone(&pods), options.clone(), ending));
-    let server = pod_api::server::Server::bind(&options.run, Arc::clone(&daemon)).context("open the API")?;
+    let daemon = Arc::new(Daemon::new(
+        world,
+        Arc::clone(&pods),
+        options.clone(),
+        ending,
+    ));
+    let server =
+        pod_api::server::Server::bind(&options.run, Arc::clone(&daemon)).context("open the API")?;
     let mut serving = tokio::spawn(server.serve(idle.clients()));
     if let Some(mut ready) = ready {
         use std::io::Write;
@@ -148,17 +168,31 @@ fn route(pods: &Pods, event: &HostEvent) {
 
 /// Makes a folder of mode 0700, and mends the mode of one that is there.
 fn make_private(folder: &Path) -> Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| format!("make {}", folder.display()))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("make {}", folder.display()))
 }
 
 /// One daemon a run folder: the lock is held for as long as the file is open.
 fn lock(run: &Path) -> Result<nix::fcntl::Flock<File>> {
     let path = run.join("node.lock");
     let mut options = OpenOptions::new();
-    let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path);
     let file = file.with_context(|| format!("open {}", path.display()))?;
-    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock)
-        .map_err(|(_, _)| anyhow::anyhow!("another node daemon runs on {} (it holds {})", run.display(), path.display()))
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|(_, _)| {
+        anyhow::anyhow!(
+            "another node daemon runs on {} (it holds {})",
+            run.display(),
+            path.display()
+        )
+    })
 }
 
 /// Growing with every start: a supervisor refuses what an older daemon asks.
@@ -167,13 +201,17 @@ fn generation() -> u64 {
 }
 
 /// The helpers, beside this program or where `hack/install` puts them.
-fn binaries() -> Result<Binaries> {
+fn programs() -> Result<Programs> {
     let own = std::env::current_exe().context("find this program's own path")?;
     let beside = own.parent().map(Path::to_owned).unwrap_or_default();
-    let folders = [beside.clone(), beside.join("../lib/podwright"), beside.join("../libexec/podwright")];
+    let folders = [beside.clone(), beside.join("../lib/podwright")];
     let find = |name: &str| {
         let found = folders.iter().map(|f| f.join(name)).find(|p| p.is_file());
         found.with_context(|| format!("{name} is missing: it belongs beside {} (hack/build makes it, hack/install puts it in place)", own.display()))
     };
-    Ok(Binaries { supervisor: find("podwright-supervisor")?, launch: find("podwright-launch")?, pause: find("podwright-pause")? })
+    Ok(Programs {
+        supervisor: find("podwright-supervisor")?,
+        launch: find("podwright-launch")?,
+        pause: find("podwright-pause")?,
+    })
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub struct Real;
 
 impl Outside for Real {
-    type Host = pod_host::Host;
+    type Host = pod_host::NodeHost;
     type Images = StoreImages;
     type Network = LocalNetwork;
     type Journal = NodeJournal;
@@ -38,7 +38,11 @@ impl Clock for SystemClock {
 
 impl Ids for SystemClock {
     fn fresh(&self) -> String {
-        format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+        format!(
+            "{}{}",
+            uuid::Uuid::new_v4().simple(),
+            uuid::Uuid::new_v4().simple()
+        )
     }
 }
 
@@ -50,10 +54,21 @@ impl Images for StoreImages {
     async fn ensure(&self, name: &ImageName, policy: PullPolicy) -> Result<Resolved, ImageError> {
         // An imported name is pinned, so it satisfies every policy, Always too.
         match self.0.facts(name) {
-            Ok(found) => Ok(Resolved { size: found.size, facts: found.facts, already_present: true }),
-            Err(FactsError::Name { name, source }) => Err(ImageError::InvalidName { name, cause: source.to_string() }),
-            Err(FactsError::NotFound { name }) if policy == PullPolicy::Never => Err(ImageError::NeverPull { name }),
-            Err(error) => Err(ImageError::Pull { cause: chain(&error) }),
+            Ok(found) => Ok(Resolved {
+                size: found.size,
+                facts: found.facts,
+                already_present: true,
+            }),
+            Err(FactsError::Name { name, source }) => Err(ImageError::InvalidName {
+                name,
+                cause: source.to_string(),
+            }),
+            Err(FactsError::NotFound { name }) if policy == PullPolicy::Never => {
+                Err(ImageError::NeverPull { name })
+            }
+            Err(error) => Err(ImageError::Pull {
+                cause: chain(&error),
+            }),
         }
     }
 }
@@ -61,7 +76,10 @@ impl Images for StoreImages {
 /// The error and its causes in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |e| e.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 /// Networks `none` and `host`.
@@ -69,11 +87,18 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 pub struct LocalNetwork;
 
 impl Network for LocalNetwork {
-    async fn attach(&self, _id: &SandboxId, mode: NetworkMode, namespace: OwnedFd) -> Result<Option<String>, NetworkError> {
+    async fn attach(
+        &self,
+        _id: &SandboxId,
+        mode: NetworkMode,
+        namespace: OwnedFd,
+    ) -> Result<Option<String>, NetworkError> {
         match mode {
             NetworkMode::Host => Ok(None),
             NetworkMode::None => {
-                let done = tokio::task::spawn_blocking(move || pod_network::bring_up_loopback(namespace)).await;
+                let done =
+                    tokio::task::spawn_blocking(move || pod_network::bring_up_loopback(namespace))
+                        .await;
                 match done {
                     Ok(Ok(())) => Ok(None),
                     Ok(Err(error)) => Err(NetworkError(error.to_string())),

@@ -35,7 +35,11 @@ pub struct Pods {
 impl Pods {
     /// None yet.
     pub fn new(world: WorldOf<Real>, records: Records) -> Self {
-        Self { world, records, entries: Mutex::default() }
+        Self {
+            world,
+            records,
+            entries: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PodUid, Entry>> {
@@ -50,7 +54,13 @@ impl Pods {
             pod.status = Some(memory.status.clone());
             self.feed(&pod, &kept);
             let log_attempts = super::logs::attempts(&self.log_directory(&kept.pod.reference()));
-            self.begin(kept, Begin { memory: Some(memory), log_attempts });
+            self.begin(
+                kept,
+                Begin {
+                    memory: Some(memory),
+                    log_attempts,
+                },
+            );
         }
     }
 
@@ -62,8 +72,15 @@ impl Pods {
         pod.metadata.uid = PodUid::new(uuid::Uuid::new_v4().to_string());
         pod.metadata.creation_timestamp = Some(now);
         pod.spec.node_name = Some(self.world.node.name.clone());
-        pod.status = Some(PodStatus { phase: Some(Phase::Pending), ..PodStatus::default() });
-        let kept = KeptPod { pod: pod.clone(), object, accepted: now };
+        pod.status = Some(PodStatus {
+            phase: Some(Phase::Pending),
+            ..PodStatus::default()
+        });
+        let kept = KeptPod {
+            pod: pod.clone(),
+            object,
+            accepted: now,
+        };
         let reference = pod.reference();
         {
             // Held while looking and taking, so that of two pods of one name one is told that it exists.
@@ -71,24 +88,34 @@ impl Pods {
             if self.world.journal.pods.get(&key).is_some() {
                 return Err(ApiError::already_exists("pods", &key.name));
             }
-            self.records.keep_pod(&kept).map_err(|e| ApiError::internal(format!("{e:#}")))?;
+            self.records
+                .keep_pod(&kept)
+                .map_err(|e| ApiError::internal(format!("{e:#}")))?;
             self.feed(&pod, &kept);
         }
-        self.world.journal.event(&reference, events::scheduled(&pod, &self.world.node.name), now);
+        self.world.journal.event(
+            &reference,
+            events::scheduled(&pod, &self.world.node.name),
+            now,
+        );
         self.begin(kept, Begin::default());
         Ok(reference)
     }
 
     fn feed(&self, pod: &Pod, kept: &KeptPod) {
         let key = Key::new(pod.metadata.namespace.as_str(), pod.metadata.name.as_str());
-        let record =
-            PodRecord { pod: Arc::new(pod.clone()), object: Arc::new(kept.object.clone()), node: self.world.node.name.to_string() };
+        let record = PodRecord {
+            pod: Arc::new(pod.clone()),
+            object: Arc::new(kept.object.clone()),
+            node: self.world.node.name.to_string(),
+        };
         self.world.journal.pods.put(key, record);
     }
 
     fn begin(&self, kept: KeptPod, begin: Begin) {
         let (handle, task) = pod_task::<Real>(self.world.clone(), kept.pod.clone(), begin);
-        self.lock().insert(kept.pod.metadata.uid.clone(), Entry { handle, kept });
+        self.lock()
+            .insert(kept.pod.metadata.uid.clone(), Entry { handle, kept });
         tokio::spawn(task);
     }
 
@@ -99,18 +126,30 @@ impl Pods {
             return Err(ApiError::not_found("pods", &key.name));
         };
         let uid = &record.value.pod.metadata.uid;
-        if options.uid.as_ref().is_some_and(|asked| asked != uid.as_str()) {
-            let message = format!("pod {:?} has another uid than the one to delete: {uid}", key.name);
+        if options
+            .uid
+            .as_ref()
+            .is_some_and(|asked| asked != uid.as_str())
+        {
+            let message = format!(
+                "pod {:?} has another uid than the one to delete: {uid}",
+                key.name
+            );
             return Err(ApiError::new(Reason::Conflict, message));
         }
-        let asked = options.grace_period_seconds.or(record.value.pod.spec.termination_grace_period_seconds).unwrap_or(30);
+        let asked = options
+            .grace_period_seconds
+            .or(record.value.pod.spec.termination_grace_period_seconds)
+            .unwrap_or(30);
         let asked = u64::try_from(asked).unwrap_or(1);
         let mut entries = self.lock();
         let Some(entry) = entries.get_mut(uid) else {
             return Err(ApiError::not_found("pods", &key.name));
         };
         let metadata = &mut entry.kept.pod.metadata;
-        let before = metadata.deletion_grace_period_seconds.and_then(|s| u64::try_from(s).ok());
+        let before = metadata
+            .deletion_grace_period_seconds
+            .and_then(|s| u64::try_from(s).ok());
         if before.is_none_or(|b| asked < b) {
             metadata.deletion_timestamp.get_or_insert(now);
             metadata.deletion_grace_period_seconds = i64::try_from(asked).ok();
@@ -118,10 +157,16 @@ impl Pods {
             if let Err(error) = self.records.keep_pod(&entry.kept) {
                 eprintln!("deletion of pod {}/{}: {error:#}", key.namespace, key.name);
             }
-            let shown = Pod { metadata: entry.kept.pod.metadata.clone(), ..Pod::clone(&record.value.pod) };
+            let shown = Pod {
+                metadata: entry.kept.pod.metadata.clone(),
+                ..Pod::clone(&record.value.pod)
+            };
             self.feed(&shown, &entry.kept);
         }
-        entry.handle.send(Message::Delete { at: now, grace_seconds: Some(asked) });
+        entry.handle.send(Message::Delete {
+            at: now,
+            grace_seconds: Some(asked),
+        });
         Ok(())
     }
 
@@ -165,13 +210,29 @@ impl Pods {
         })
     }
 
+    /// `namespace/name` of a pod, "" of none.
+    pub fn name_of(&self, uid: Option<&PodUid>) -> String {
+        let entries = self.lock();
+        let found = uid
+            .and_then(|u| entries.get(u))
+            .map(|e| e.kept.pod.reference());
+        found
+            .map(|r| format!("{}/{}", r.namespace, r.name))
+            .unwrap_or_default()
+    }
+
     /// Every full name.
     pub fn references(&self) -> Vec<PodRef> {
-        self.lock().values().map(|e| e.kept.pod.reference()).collect()
+        self.lock()
+            .values()
+            .map(|e| e.kept.pod.reference())
+            .collect()
     }
 
     /// Folder of a pod's logs.
     pub fn log_directory(&self, pod: &PodRef) -> std::path::PathBuf {
-        pod_plan::configs::sandbox::log_directory(pod, &self.world.node.log_root).as_path().to_owned()
+        pod_plan::configs::sandbox::log_directory(pod, &self.world.node.log_root)
+            .as_path()
+            .to_owned()
     }
 }

@@ -46,7 +46,11 @@ impl Records {
     /// Makes the folders where they are missing.
     pub fn open(root: &Path) -> Result<Self> {
         let base = root.join("records");
-        let records = Self { pods: base.join("pods"), memory: base.join("memory"), configs: base.join("configs") };
+        let records = Self {
+            pods: base.join("pods"),
+            memory: base.join("memory"),
+            configs: base.join("configs"),
+        };
         for folder in [&records.pods, &records.memory, &records.configs] {
             fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
         }
@@ -69,7 +73,11 @@ impl Records {
 
     /// Keeps a pod: new, or with its deletion.
     pub fn keep_pod(&self, pod: &KeptPod) -> Result<()> {
-        write(&self.pods.join(format!("{}.json", pod.pod.metadata.uid)), pod, true)
+        write(
+            &self.pods.join(format!("{}.json", pod.pod.metadata.uid)),
+            pod,
+            true,
+        )
     }
 
     /// Forgets a pod and what its task remembered.
@@ -94,7 +102,12 @@ impl Records {
     }
 
     fn config_file(&self, c: &ConfigRecord) -> PathBuf {
-        self.configs.join(format!("{}_{}_{}.json", c.kind.as_str(), c.namespace, c.name))
+        self.configs.join(format!(
+            "{}_{}_{}.json",
+            c.kind.as_str(),
+            c.namespace,
+            c.name
+        ))
     }
 
     fn memory_file(&self, uid: &PodUid) -> PathBuf {
@@ -112,7 +125,10 @@ fn write<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<()> {
     let temporary = path.with_extension("new");
     let result = (|| {
         let mut options = fs::OpenOptions::new();
-        std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create(true).truncate(true), 0o600);
+        std::os::unix::fs::OpenOptionsExt::mode(
+            options.write(true).create(true).truncate(true),
+            0o600,
+        );
         let mut file = options.open(&temporary)?;
         file.write_all(&text)?;
         if sync {
@@ -132,7 +148,9 @@ fn write<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<()> {
 
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).with_context(|| format!("remove {}", path.display())),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("remove {}", path.display()))
+        }
         _ => Ok(()),
     }
 }
@@ -143,7 +161,11 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
         Ok(value) => Some(value),
         Err(error) => {
             let aside = path.with_extension("broken");
-            eprintln!("record {} cannot be read ({error}); set aside as {}", path.display(), aside.display());
+            eprintln!(
+                "record {} cannot be read ({error}); set aside as {}",
+                path.display(),
+                aside.display()
+            );
             let _ = fs::rename(path, aside);
             None
         }
@@ -151,9 +173,18 @@ fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
 }
 
 fn read_all<T: DeserializeOwned>(folder: &Path) -> Vec<T> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|e| e.path())
+        .collect();
     files.sort();
-    files.iter().filter(|f| f.extension().is_some_and(|e| e == "json")).filter_map(|f| read(f)).collect()
+    files
+        .iter()
+        .filter(|f| f.extension().is_some_and(|e| e == "json"))
+        .filter_map(|f| read(f))
+        .collect()
 }
 
 /// Writes what tasks remember, off their way: the newest value of each pod, a little after it came.
@@ -177,11 +208,14 @@ const GATHER: std::time::Duration = std::time::Duration::from_millis(300);
 
 /// Starts the writer. It ends when every [`Later`] is gone.
 pub fn later(records: Records) -> (Later, tokio::task::JoinHandle<()>) {
-    let (sender, mut queue) = tokio::sync::mpsc::unbounded_channel::<(PodUid, Option<Arc<Memory>>)>();
+    let (sender, mut queue) =
+        tokio::sync::mpsc::unbounded_channel::<(PodUid, Option<Arc<Memory>>)>();
     let task = tokio::spawn(async move {
         let mut open = true;
         while open {
-            let Some((uid, memory)) = queue.recv().await else { return };
+            let Some((uid, memory)) = queue.recv().await else {
+                return;
+            };
             let mut newest = std::collections::BTreeMap::from([(uid, memory)]);
             let gather = tokio::time::sleep(GATHER);
             tokio::pin!(gather);

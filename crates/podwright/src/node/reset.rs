@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use pod_api::backend::{DeleteOptions, Progress};
 use pod_api::feed::Key;
 use pod_driver::world::WorldOf;
+use pod_model::ids::CgroupPath;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,7 +15,12 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Ends all pods at once, then removes images, records, logs and cgroups.
-pub async fn reset(world: &WorldOf<Real>, pods: &Pods, places: &Places, progress: &Progress) -> Result<()> {
+pub async fn reset(
+    world: &WorldOf<Real>,
+    pods: &Pods,
+    places: &Places,
+    progress: &Progress,
+) -> Result<()> {
     let all = pods.references();
     if !all.is_empty() {
         progress.step(format!("ending {} pods", all.len()));
@@ -22,7 +28,10 @@ pub async fn reset(world: &WorldOf<Real>, pods: &Pods, places: &Places, progress
     let mut watch = world.journal.pods.watch(world.journal.pods.list().1);
     for pod in &all {
         let key = Key::new(pod.namespace.as_str(), pod.name.as_str());
-        let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+        let options = DeleteOptions {
+            grace_period_seconds: Some(0),
+            ..DeleteOptions::default()
+        };
         // A pod that is gone meanwhile is what was wanted.
         let _ = pods.delete(&key, &options);
     }
@@ -34,15 +43,29 @@ pub async fn reset(world: &WorldOf<Real>, pods: &Pods, places: &Places, progress
     });
     if ended.await.is_err() {
         let left = world.journal.pods.list().0;
-        let names: Vec<String> = left.iter().map(|(k, _)| format!("{}/{}", k.namespace, k.name)).collect();
-        bail!("pods did not end within {} s: {}; nothing else was removed", PATIENCE.as_secs(), names.join(", "));
+        let names: Vec<String> = left
+            .iter()
+            .map(|(k, _)| format!("{}/{}", k.namespace, k.name))
+            .collect();
+        bail!(
+            "pods did not end within {} s: {}; nothing else was removed",
+            PATIENCE.as_secs(),
+            names.join(", ")
+        );
     }
     progress.step("removing images, records and logs");
-    world.host.close().await.context("remove cgroups and run folders")?;
     let (root, logs) = (places.root.clone(), places.logs.clone());
     let own_logs = logs.starts_with(&root) || logs.file_name().is_some();
     tokio::task::spawn_blocking(move || {
-        for name in ["images", "layers", "snapshots", "pods", "pause", "records", "tmp"] {
+        for name in [
+            "images",
+            "layers",
+            "snapshots",
+            "pods",
+            "pause",
+            "records",
+            "tmp",
+        ] {
             remove_tree(&root.join(name))?;
         }
         if own_logs {
@@ -62,7 +85,9 @@ pub async fn reset(world: &WorldOf<Real>, pods: &Pods, places: &Places, progress
 
 fn remove_tree(path: &Path) -> Result<()> {
     match std::fs::remove_dir_all(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).with_context(|| format!("remove {}", path.display())),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("remove {}", path.display()))
+        }
         _ => Ok(()),
     }
 }
@@ -70,4 +95,20 @@ fn remove_tree(path: &Path) -> Result<()> {
 /// The folder may be the user's own and hold other things: then it stays.
 fn remove_if_empty(path: &Path) {
     let _ = std::fs::remove_dir(path);
+}
+
+/// The rest of a reset, for the client: what the daemon itself stands on, removed once it has ended.
+pub fn sweep(run: &Path, cgroup_root: &CgroupPath) -> Result<()> {
+    pod_host::remove_empty_cgroups(cgroup_root).context("remove cgroups")?;
+    remove_tree(&run.join("sandboxes"))?;
+    for file in ["api.sock", "node.lock", "node.log"] {
+        match std::fs::remove_file(run.join(file)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(e).with_context(|| format!("remove {}", run.join(file).display()));
+            }
+            _ => {}
+        }
+    }
+    remove_if_empty(run);
+    Ok(())
 }
