@@ -21,6 +21,9 @@ use pod_plan::step::Step;
 use std::os::fd::OwnedFd;
 use tokio::sync::mpsc;
 
+/// Reason of the warning that the kubelet gives for each pod where no cluster DNS is configured.
+const MISSING_CLUSTER_DNS: &str = "MissingClusterDNS";
+
 /// How a step ended.
 #[derive(Debug)]
 pub(crate) struct End {
@@ -167,11 +170,12 @@ async fn run_sandbox<X: Outside>(world: &WorldOf<X>, pod: &Pod, attempt: u32) ->
         Err(error) => return Err(Failure::Other(error.to_string())).into(),
     };
     let mut end = End::from(Ok(()));
-    end.events.extend(
-        warnings
-            .into_iter()
-            .map(|w| PodEvent::of_pod(EventKind::Warning, w.reason, w.message)),
-    );
+    // A node without cluster DNS has none by design; it is no mishap to tell of with every pod.
+    let warnings = warnings
+        .into_iter()
+        .filter(|w| w.reason != MISSING_CLUSTER_DNS);
+    end.events
+        .extend(warnings.map(|w| PodEvent::of_pod(EventKind::Warning, w.reason, w.message)));
     end.result = match world.host.run_sandbox(&config).await {
         Ok(namespace) => attach::<X>(world, pod, &id, config.network, namespace).await,
         Err(error) => Err(failure(error)),

@@ -12,6 +12,7 @@ use pod_driver::world::{Journal, WorldOf};
 use pod_model::ids::{Namespace, PodRef, PodUid};
 use pod_model::pod::Pod;
 use pod_model::status::{Phase, PodStatus};
+use pod_plan::configs::sysctls::{FORBIDDEN_REASON, sysctls};
 use pod_plan::events;
 use pod_plan::memory::Memory;
 use std::collections::BTreeMap;
@@ -68,6 +69,10 @@ impl Pods {
     pub fn create(&self, new: NewPod) -> ApiResult<PodRef> {
         let now = Timestamp::now();
         let NewPod { mut pod, object } = new;
+        if let Err(error) = sysctls(&pod) {
+            // The kubelet takes such a pod and fails it at once; with no scheduler between, refusing it is clearer.
+            return Err(ApiError::new(Reason::Invalid, format!("{FORBIDDEN_REASON}: {error}")));
+        }
         let key = Key::new(pod.metadata.namespace.as_str(), pod.metadata.name.as_str());
         pod.metadata.uid = PodUid::new(uuid::Uuid::new_v4().to_string());
         pod.metadata.creation_timestamp = Some(now);
