@@ -1,15 +1,29 @@
-//! podwright
+//! podwright: runs Kubernetes Pods on one Linux node.
+
+#![allow(
+    unreachable_pub,
+    reason = "a binary has no outside: pub marks what a module offers to its neighbours"
+)]
+
+mod cli;
 mod node;
-fn main() -> anyhow::Result<()> {
-    let e = |n: &str| std::env::var(n).unwrap_or_default();
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main(run_node)
+}
+
+fn run_node(start: cli::NodeStart) -> anyhow::Result<()> {
+    let cgroup_root = pod_model::ids::CgroupPath::parse(&start.places.cgroup_root)?;
     node::run(node::NodeOptions {
         places: node::Places {
-            root: e("PODWRIGHT_ROOT").into(),
-            run: e("PODWRIGHT_RUN").into(),
-            logs: e("PODWRIGHT_LOGS").into(),
-            cgroup_root: pod_model::ids::CgroupPath::parse(&e("PODWRIGHT_CGROUP_ROOT"))?,
-            on_demand: false,
+            root: start.places.root,
+            run: start.places.run,
+            logs: start.places.logs,
+            cgroup_root,
+            on_demand: start.on_demand,
         },
-        ready: None,
+        ready: start.ready,
     })
 }

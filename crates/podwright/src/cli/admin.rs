@@ -68,7 +68,9 @@ pub async fn reset(args: &ResetArgs, places: &Places) -> Outcome<u8> {
         if Instant::now() > until {
             return Err(Failure::new(
                 Code::Temporary,
-                format!("error: everything is removed, but the node daemon (pid {pid}) has not ended"),
+                format!(
+                    "error: everything is removed, but the node daemon (pid {pid}) has not ended"
+                ),
             ));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -90,7 +92,9 @@ fn confirmed(places: &Places) -> Outcome<bool> {
         "This ends every pod of the node in {} and removes its images, volumes and logs. Go on? [y/N] ",
         places.root.display()
     );
-    asked.and_then(|()| err.flush()).map_err(|e| Failure::output(&e))?;
+    asked
+        .and_then(|()| err.flush())
+        .map_err(|e| Failure::output(&e))?;
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
     read.map_err(|e| Failure::new(Code::Io, format!("read the answer: {e}")))?;

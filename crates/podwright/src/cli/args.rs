@@ -19,7 +19,14 @@ pub struct Cli {
     pub places: PlaceArgs,
 
     /// Colours: when standard output (or error) is a terminal, always, or never. NO_COLOR counts as never.
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true, help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = "Global options"
+    )]
     pub color: ColorWhen,
 
     /// What to do.
@@ -31,22 +38,48 @@ pub struct Cli {
 #[derive(Clone, Debug, Args)]
 pub struct PlaceArgs {
     /// State that survives a reboot: images, pods, volumes.
-    #[arg(long, global = true, value_name = "DIR", env = "PODWRIGHT_ROOT", default_value = "/var/lib/podwright", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PODWRIGHT_ROOT",
+        default_value = "/var/lib/podwright",
+        help_heading = "Global options"
+    )]
     pub root: PathBuf,
     /// State that does not: sockets, sandboxes.
-    #[arg(long, global = true, value_name = "DIR", env = "PODWRIGHT_RUN", default_value = "/run/podwright", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PODWRIGHT_RUN",
+        default_value = "/run/podwright",
+        help_heading = "Global options"
+    )]
     pub run: PathBuf,
     /// The cgroup that everything lives below.
-    #[arg(long, global = true, value_name = "PATH", env = "PODWRIGHT_CGROUP_ROOT", default_value = "/podwright", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "PODWRIGHT_CGROUP_ROOT",
+        default_value = "/podwright",
+        help_heading = "Global options"
+    )]
     pub cgroup_root: String,
     /// Container logs [default: /var/log/pods, or logs/ below --root where that is given].
-    #[arg(long, global = true, value_name = "DIR", env = "PODWRIGHT_LOGS", help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "PODWRIGHT_LOGS",
+        help_heading = "Global options"
+    )]
     pub logs: Option<PathBuf>,
 }
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the words say it")]
 pub enum ColorWhen {
     Auto,
     Always,
@@ -128,7 +161,6 @@ pub struct FileArg {
 
 /// How objects are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the words say it")]
 pub enum Output {
     Wide,
     Json,
@@ -138,7 +170,6 @@ pub enum Output {
 
 /// JSON or YAML instead of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[expect(missing_docs, reason = "the words say it")]
 pub enum DataOutput {
     Json,
     Yaml,
@@ -384,7 +415,12 @@ pub struct WaitArgs {
     #[arg(long = "for", value_name = "WHAT")]
     pub until: String,
     /// Give up after this long; 0 = look once; negative = a week.
-    #[arg(long, value_name = "DURATION", default_value = "30s", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "30s",
+        allow_hyphen_values = true
+    )]
     pub timeout: String,
     /// Every object of the type.
     #[arg(long)]

@@ -33,9 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Places {
     /// From the command line. A node with a root of its own keeps its logs there, so that two nodes never share them by accident.
     pub fn of(args: &PlaceArgs) -> Outcome<Self> {
-        let absolute = |path: &Path| {
-            std::path::absolute(path).map_err(|e| Failure::file("resolve", path, &e))
-        };
+        let absolute =
+            |path: &Path| std::path::absolute(path).map_err(|e| Failure::file("resolve", path, &e));
         let root = absolute(&args.root)?;
         let logs = match &args.logs {
             Some(logs) => absolute(logs)?,
@@ -132,7 +131,9 @@ fn start(places: &Places) -> Result<(), StartFailure> {
         return Ok(());
     }
     // The pipe closed without a word: the daemon has ended, or is about to.
-    let status = child.wait().map_or_else(|e| e.to_string(), |s| s.to_string());
+    let status = child
+        .wait()
+        .map_or_else(|e| e.to_string(), |s| s.to_string());
     let tail = tail(&mut log, before);
     let lost_race = tail.contains("another node daemon runs");
     let words = if tail.is_empty() {

@@ -26,7 +26,10 @@ pub fn choose(pod: &Pod, asked: Option<&str>) -> Outcome<(String, Option<String>
     let Some(first) = pod.spec.containers.first() else {
         return Err(Failure::new(
             Code::NoInput,
-            format!("error: pod {} does not have any containers", pod.metadata.name),
+            format!(
+                "error: pod {} does not have any containers",
+                pod.metadata.name
+            ),
         ));
     };
     let choice = pod.spec.all().count() > 1;
@@ -48,7 +51,12 @@ fn all_names(pod: &Pod) -> String {
         (ContainerKind::Ephemeral, " (ephem)"),
         (ContainerKind::Init, " (init)"),
     ] {
-        names.extend(pod.spec.list(kind).iter().map(|c| format!("{}{mark}", c.name)));
+        names.extend(
+            pod.spec
+                .list(kind)
+                .iter()
+                .map(|c| format!("{}{mark}", c.name)),
+        );
     }
     names.join(", ")
 }
@@ -71,7 +79,9 @@ mod tests {
         );
         assert_eq!(choose(&pod, Some("init-a")).unwrap().0, "init-a");
         assert!(choose(&pod, Some("x")).is_err());
-        pod.metadata.annotations.insert(DEFAULT.to_owned(), "log".to_owned());
+        pod.metadata
+            .annotations
+            .insert(DEFAULT.to_owned(), "log".to_owned());
         assert_eq!(choose(&pod, None).unwrap(), ("log".to_owned(), None));
     }
 }

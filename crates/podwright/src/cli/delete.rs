@@ -20,7 +20,9 @@ pub async fn delete(args: &DeleteArgs, places: &Places) -> Outcome<u8> {
         None => None,
     };
     if args.grace_period.is_some_and(|g| g < -1) {
-        return Err(Failure::usage("error: --grace-period must be 0 or more seconds"));
+        return Err(Failure::usage(
+            "error: --grace-period must be 0 or more seconds",
+        ));
     }
     let client = connect(places).await?;
     let named = match targets {
@@ -44,12 +46,14 @@ pub async fn delete(args: &DeleteArgs, places: &Places) -> Outcome<u8> {
     let work = remove(args, &client, &named);
     match timeout {
         None => work.await,
-        Some(timeout) => tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| {
-            Err(Failure::new(
-                Code::Temporary,
-                "error: timed out waiting for the condition: the deletion goes on",
-            ))
-        }),
+        Some(timeout) => tokio::time::timeout(timeout, work)
+            .await
+            .unwrap_or_else(|_| {
+                Err(Failure::new(
+                    Code::Temporary,
+                    "error: timed out waiting for the condition: the deletion goes on",
+                ))
+            }),
     }
 }
 
@@ -100,7 +104,11 @@ async fn remove(args: &DeleteArgs, client: &Client, named: &[Target]) -> Outcome
             print(&format!("{kind}/{}\n", target.name))?;
             continue;
         }
-        let verb = if grace == Some(0) { "force deleted" } else { "deleted" };
+        let verb = if grace == Some(0) {
+            "force deleted"
+        } else {
+            "deleted"
+        };
         print(&format!(
             "{kind} \"{}\" {verb} from {} namespace\n",
             target.name, target.namespace
@@ -112,7 +120,13 @@ async fn remove(args: &DeleteArgs, client: &Client, named: &[Target]) -> Outcome
 async fn begin(client: &Client, target: &Target, grace: Option<i64>) -> Outcome<String> {
     let grace = grace.filter(|_| target.resource == Resource::Pods);
     let deleted = client
-        .delete(target.resource, &target.namespace, &target.name, grace, None)
+        .delete(
+            target.resource,
+            &target.namespace,
+            &target.name,
+            grace,
+            None,
+        )
         .await?;
     Ok(text(&deleted, "/metadata/uid").to_owned())
 }

@@ -31,7 +31,10 @@ pub async fn describe(args: &DescribeArgs, places: &Places) -> Outcome<u8> {
     if pods.is_empty() {
         note(&match args.all_namespaces {
             true => "No resources found".to_owned(),
-            false => format!("No resources found in {} namespace.", args.namespace.or_default()),
+            false => format!(
+                "No resources found in {} namespace.",
+                args.namespace.or_default()
+            ),
         });
     }
     Ok(0)
@@ -65,7 +68,11 @@ async fn get(client: &Client, named: &[Target]) -> Outcome<Vec<Value>> {
     let mut found = Vec::new();
     for target in named {
         only_pods(target.resource)?;
-        found.push(client.get(Resource::Pods, &target.namespace, &target.name).await?);
+        found.push(
+            client
+                .get(Resource::Pods, &target.namespace, &target.name)
+                .await?,
+        );
     }
     Ok(found)
 }
@@ -78,7 +85,9 @@ async fn text_of(args: &DescribeArgs, client: &Client, value: &Value) -> Outcome
             ..Selectors::default()
         };
         let namespace = text(value, "/metadata/namespace");
-        let list = client.list(Resource::Events, Some(namespace), &selectors).await?;
+        let list = client
+            .list(Resource::Events, Some(namespace), &selectors)
+            .await?;
         let events = items(list).iter().map(event).collect::<Outcome<_>>()?;
         Some(events)
     } else {

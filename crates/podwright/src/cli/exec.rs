@@ -38,7 +38,10 @@ pub async fn exec(args: &ExecArgs, places: &Places) -> Outcome<u8> {
     let (sender, receiver) = client.exec(&request).await?;
     let raw = match tty && args.stdin {
         true => Some(Raw::enter().map_err(|e| {
-            Failure::new(Code::Os, format!("error: put the terminal into raw mode: {e}"))
+            Failure::new(
+                Code::Os,
+                format!("error: put the terminal into raw mode: {e}"),
+            )
         })?),
         false => None,
     };

@@ -136,7 +136,9 @@ pub fn invalid_text(message: &str, causes: &[pod_api::error::Cause]) -> String {
             texts.push(&cause.message);
         }
     }
-    let head = message.split_once(" is invalid: ").map_or(message, |(h, _)| h);
+    let head = message
+        .split_once(" is invalid: ")
+        .map_or(message, |(h, _)| h);
     match texts.as_slice() {
         [] => format!("The {message}"),
         [one] => format!("The {head} is invalid: {one}"),

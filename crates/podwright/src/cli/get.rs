@@ -55,7 +55,10 @@ impl View<'_> {
         let mut found = Vec::new();
         let mut version = String::new();
         for kind in kinds {
-            let list = self.client.list(*kind, self.scope(), &self.selectors()).await?;
+            let list = self
+                .client
+                .list(*kind, self.scope(), &self.selectors())
+                .await?;
             version = text(&list, "/metadata/resourceVersion").to_owned();
             found.push((*kind, items(list)));
         }
@@ -123,20 +126,34 @@ impl View<'_> {
         };
         let selectors = Selectors::name(&target.name);
         let objects: Vec<Value> = found.into_iter().flat_map(|(_, objects)| objects).collect();
-        let version = objects.first().map(|o| text(o, "/metadata/resourceVersion").to_owned());
+        let version = objects
+            .first()
+            .map(|o| text(o, "/metadata/resourceVersion").to_owned());
         let stream = self
             .client
-            .watch(target.resource, Some(&target.namespace), &selectors, version.as_deref())
+            .watch(
+                target.resource,
+                Some(&target.namespace),
+                &selectors,
+                version.as_deref(),
+            )
             .await?;
-        self.follow(target.resource, objects, stream, Some(target)).await
+        self.follow(target.resource, objects, stream, Some(target))
+            .await
     }
 
     fn show(&self, found: &[(Resource, Vec<Value>)], asked_for_one: bool) -> Outcome<()> {
         if let Some(format) = data_format(self.args.output) {
-            let all = found.iter().flat_map(|(_, objects)| objects.clone()).collect();
+            let all = found
+                .iter()
+                .flat_map(|(_, objects)| objects.clone())
+                .collect();
             return print(&data(&list_or_one(all, asked_for_one), format)?);
         }
-        let shown: Vec<_> = found.iter().filter(|(_, objects)| !objects.is_empty()).collect();
+        let shown: Vec<_> = found
+            .iter()
+            .filter(|(_, objects)| !objects.is_empty())
+            .collect();
         for (i, (kind, objects)) in shown.iter().enumerate() {
             if self.args.output == Some(Output::Name) {
                 for object in objects {
@@ -205,7 +222,12 @@ impl View<'_> {
 
     /// The row without its age, which changes by itself.
     fn row(&self, kind: Resource, object: &Value) -> Outcome<Vec<String>> {
-        let table = view::table(kind, std::slice::from_ref(object), self.columns, Timestamp::UNIX_EPOCH)?;
+        let table = view::table(
+            kind,
+            std::slice::from_ref(object),
+            self.columns,
+            Timestamp::UNIX_EPOCH,
+        )?;
         Ok(table.rows.into_iter().flatten().collect())
     }
 }
@@ -215,7 +237,11 @@ fn one_kind() -> Failure {
 }
 
 fn key(object: &Value) -> String {
-    format!("{}/{}", text(object, "/metadata/namespace"), text(object, "/metadata/name"))
+    format!(
+        "{}/{}",
+        text(object, "/metadata/namespace"),
+        text(object, "/metadata/name")
+    )
 }
 
 fn name_line(kind: Resource, object: &Value) -> String {

@@ -34,7 +34,8 @@ pub async fn image(command: &ImageCommand, places: &Places) -> Outcome<u8> {
             let client = connect(places).await?;
             let images = client.images().await?;
             if let Some(format) = output {
-                let value = json!({"apiVersion": "podwright.io/v1", "kind": "ImageList", "items": images});
+                let value =
+                    json!({"apiVersion": "podwright.io/v1", "kind": "ImageList", "items": images});
                 print(&data(&value, *format)?)?;
             } else if *quiet {
                 for image in &images {
@@ -146,7 +147,10 @@ async fn import(text: &str, name: Option<&str>, quiet: bool, places: &Places) ->
     if let (Err(error), Err(_)) = (&read, &result)
         && error.kind() != io::ErrorKind::BrokenPipe
     {
-        return Err(Failure::new(Code::Io, format!("error: read {text}: {error}")));
+        return Err(Failure::new(
+            Code::Io,
+            format!("error: read {text}: {error}"),
+        ));
     }
     let images: Vec<ImageRecord> = serde_json::from_value(result?).map_err(|e| unreadable(&e))?;
     for image in &images {

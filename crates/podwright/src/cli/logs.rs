@@ -30,7 +30,10 @@ pub async fn logs(args: &LogsArgs, places: &Places) -> Outcome<u8> {
         if let Some(said) = said {
             note(&said);
         }
-        let request = LogRequest { container, ..request };
+        let request = LogRequest {
+            container,
+            ..request
+        };
         copy(&client, &request, args.prefix).await?;
         return Ok(0);
     }
@@ -79,13 +82,19 @@ fn which(args: &LogsArgs) -> Outcome<(String, String, Option<String>)> {
         let mut pods = sources.iter().filter(|s| s.resource() == Resource::Pods);
         return match (pods.next(), pods.next()) {
             (Some(pod), None) => Ok((pod.namespace(namespace)?, pod.name().to_owned(), None)),
-            _ => Err(Failure::usage("error: the manifest must hold exactly one pod")),
+            _ => Err(Failure::usage(
+                "error: the manifest must hold exactly one pod",
+            )),
         };
     }
     let namespace = namespace.unwrap_or("default").to_owned();
     match args.pod.as_slice() {
         [pod] => Ok((namespace, pod_name(pod)?.to_owned(), None)),
-        [pod, container] => Ok((namespace, pod_name(pod)?.to_owned(), Some(container.clone()))),
+        [pod, container] => Ok((
+            namespace,
+            pod_name(pod)?.to_owned(),
+            Some(container.clone()),
+        )),
         _ => Err(Failure::usage(
             "error: expected 'logs [-f] [-p] (POD | pod/POD) [-c CONTAINER]'",
         )),
@@ -97,7 +106,8 @@ fn request(args: &LogsArgs, namespace: String, pod: String) -> Outcome<LogReques
         None => None,
         Some(text) => {
             let read = duration("--since", text)?.filter(|d| !d.is_zero());
-            let read = read.ok_or_else(|| Failure::usage("error: --since must be greater than 0"))?;
+            let read =
+                read.ok_or_else(|| Failure::usage("error: --since must be greater than 0"))?;
             // Whole seconds, as the API has it; a part of one counts as one.
             let seconds = read.as_secs() + u64::from(read.subsec_nanos() > 0);
             Some(i64::try_from(seconds).unwrap_or(i64::MAX))
@@ -106,14 +116,17 @@ fn request(args: &LogsArgs, namespace: String, pod: String) -> Outcome<LogReques
     let since_time: Option<Timestamp> = match &args.since_time {
         None => None,
         Some(text) => Some(text.parse().map_err(|e| {
-            Failure::usage(format!("error: invalid argument {text:?} for --since-time: {e}"))
+            Failure::usage(format!(
+                "error: invalid argument {text:?} for --since-time: {e}"
+            ))
         })?),
     };
     let tail = match args.tail {
         None | Some(-1) => None,
-        Some(n) => Some(u64::try_from(n).map_err(|_| {
-            Failure::usage("error: --tail must be greater than or equal to -1")
-        })?),
+        Some(n) => Some(
+            u64::try_from(n)
+                .map_err(|_| Failure::usage("error: --tail must be greater than or equal to -1"))?,
+        ),
     };
     Ok(LogRequest {
         namespace,

@@ -133,7 +133,9 @@ fn ready(on_demand: bool) -> Outcome<Option<File>> {
     if !on_demand {
         return Ok(None);
     }
-    let os = |e: std::io::Error| Failure::new(Code::Os, format!("error: leave the client's session: {e}"));
+    let os = |e: std::io::Error| {
+        Failure::new(Code::Os, format!("error: leave the client's session: {e}"))
+    };
     // It fails for a process that leads a group already, as one that a shell has started: then nothing is to be left.
     let _ = rustix::process::setsid();
     let pipe = rustix::io::dup(std::io::stdout()).map_err(|e| os(e.into()))?;

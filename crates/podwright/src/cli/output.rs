@@ -33,7 +33,11 @@ pub fn data(value: &Value, format: DataOutput) -> Outcome<String> {
         }
         DataOutput::Yaml => {
             let text = pod_api::yaml::to_string(value).map_err(|e| software(e.to_string()))?;
-            Ok(if text.ends_with('\n') { text } else { text + "\n" })
+            Ok(if text.ends_with('\n') {
+                text
+            } else {
+                text + "\n"
+            })
         }
     }
 }

@@ -89,7 +89,9 @@ fn facts(args: &PlanArgs, places: &Places) -> Outcome<NodeFacts> {
         Some(text) => {
             let read: Result<Quantity, _> = text.parse();
             read.map_err(|e| {
-                Failure::usage(format!("error: invalid argument {text:?} for --node-memory: {e}"))
+                Failure::usage(format!(
+                    "error: invalid argument {text:?} for --node-memory: {e}"
+                ))
             })?
             .saturating_value()
         }
@@ -134,7 +136,10 @@ fn page_sizes() -> Vec<i64> {
         .flatten()
         .filter_map(|entry| {
             let name = entry.file_name();
-            let kibibytes = name.to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?;
+            let kibibytes = name
+                .to_str()?
+                .strip_prefix("hugepages-")?
+                .strip_suffix("kB")?;
             kibibytes.parse::<i64>().ok()?.checked_mul(1024)
         })
         .collect();

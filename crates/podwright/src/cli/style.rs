@@ -14,7 +14,6 @@ pub struct Style {
 
 /// A colour of the terminal's own palette.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the words say it")]
 pub enum Color {
     Red,
     Green,
@@ -66,7 +65,10 @@ pub fn status_color(status: &str) -> Color {
         "Pending" | "PodInitializing" | "ContainerCreating" | "Terminating" | "NotReady" => {
             Color::Yellow
         }
-        _ if word.split_once('/').is_some_and(|(a, b)| a.parse::<u32>().is_ok() && b.parse::<u32>().is_ok()) => {
+        _ if word
+            .split_once('/')
+            .is_some_and(|(a, b)| a.parse::<u32>().is_ok() && b.parse::<u32>().is_ok()) =>
+        {
             Color::Yellow
         }
         _ => Color::Red,

@@ -134,7 +134,13 @@ mod tests {
         let kinds = vec![Resource::Pods, Resource::ConfigMaps];
         assert_eq!(read(&["pods,cm"]).unwrap(), Targets::Kinds(kinds));
         assert_eq!(read(&["all"]).unwrap(), Targets::Kinds(ALL.to_vec()));
-        for wrong in [&["deployments"][..], &[], &["pod/a", "b"], &["pod/"], &["pod/a/b"]] {
+        for wrong in [
+            &["deployments"][..],
+            &[],
+            &["pod/a", "b"],
+            &["pod/"],
+            &["pod/a/b"],
+        ] {
             assert!(read(wrong).is_err(), "{wrong:?} was read");
         }
     }

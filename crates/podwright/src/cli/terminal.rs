@@ -1,7 +1,7 @@
 //! The user's terminal while a program in a container has it: raw, and put back however this ends.
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use pod_api::channel::TerminalSize;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use std::io;
 
 /// Standard input in raw mode until dropped.

@@ -24,7 +24,9 @@ pub fn duration(option: &str, text: &str) -> Outcome<Option<Duration>> {
     if negative && seconds > 0.0 {
         return Ok(None);
     }
-    Duration::try_from_secs_f64(seconds).map(Some).map_err(|_| wrong())
+    Duration::try_from_secs_f64(seconds)
+        .map(Some)
+        .map_err(|_| wrong())
 }
 
 fn sum(text: &str) -> Option<f64> {

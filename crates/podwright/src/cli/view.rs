@@ -26,7 +26,9 @@ pub fn event(value: &Value) -> Outcome<Event> {
 pub fn unreadable(error: &serde_json::Error) -> Failure {
     Failure::new(
         Code::Software,
-        format!("error: unreadable object from the node daemon: {error}; is it of another version?"),
+        format!(
+            "error: unreadable object from the node daemon: {error}; is it of another version?"
+        ),
     )
 }
 
@@ -43,11 +45,19 @@ pub fn items(list: Value) -> Vec<Value> {
 
 /// A text of an object by its JSON pointer; "" if it has none.
 pub fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// The table of objects of one kind.
-pub fn table(resource: Resource, objects: &[Value], columns: Columns, now: Timestamp) -> Outcome<Table> {
+pub fn table(
+    resource: Resource,
+    objects: &[Value],
+    columns: Columns,
+    now: Timestamp,
+) -> Outcome<Table> {
     match resource {
         Resource::Pods => {
             let pods: Vec<Pod> = objects.iter().map(pod).collect::<Outcome<_>>()?;

@@ -17,10 +17,16 @@ use tokio::time::Instant;
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Until {
-    Condition { kind: String, status: String },
+    Condition {
+        kind: String,
+        status: String,
+    },
     Deleted,
     Created,
-    Path { path: Vec<Step>, value: Option<String> },
+    Path {
+        path: Vec<Step>,
+        value: Option<String>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,10 +76,13 @@ impl Until {
             Until::Created => true,
             Until::Deleted => false,
             Until::Condition { kind, status } => {
-                let all = object.pointer("/status/conditions").and_then(Value::as_array);
-                let mut named = all.into_iter().flatten().filter(|c| {
-                    text(c, "/type").eq_ignore_ascii_case(kind)
-                });
+                let all = object
+                    .pointer("/status/conditions")
+                    .and_then(Value::as_array);
+                let mut named = all
+                    .into_iter()
+                    .flatten()
+                    .filter(|c| text(c, "/type").eq_ignore_ascii_case(kind));
                 named.any(|c| text(c, "/status").eq_ignore_ascii_case(status))
             }
             Until::Path { path, value } => {
@@ -123,8 +132,8 @@ fn steps(path: &str) -> Option<Vec<Step>> {
 pub async fn wait(args: &WaitArgs, places: &Places) -> Outcome<u8> {
     let until = Until::parse(&args.until)?;
     // As kubectl has it, a negative time-out is a week.
-    let timeout = duration("--timeout", &args.timeout)?
-        .unwrap_or(Duration::from_secs(7 * 24 * 60 * 60));
+    let timeout =
+        duration("--timeout", &args.timeout)?.unwrap_or(Duration::from_secs(7 * 24 * 60 * 60));
     let namespace = args.namespace.namespace.as_deref();
     let targets = targets(&args.what, &args.files.files, namespace)?;
     let client = connect(places).await?;
@@ -138,7 +147,10 @@ pub async fn wait(args: &WaitArgs, places: &Places) -> Outcome<u8> {
         Targets::Kinds(kinds) => find(args, &client, &kinds).await?,
     };
     if named.is_empty() {
-        return Err(Failure::new(Code::NoInput, "error: no matching resources found"));
+        return Err(Failure::new(
+            Code::NoInput,
+            "error: no matching resources found",
+        ));
     }
     let deadline = Instant::now() + timeout;
     for target in &named {
@@ -209,7 +221,11 @@ async fn one(client: &Client, target: &Target, until: &Until) -> Outcome<()> {
                     _ => {
                         return Err(Failure::new(
                             Code::Temporary,
-                            format!("error: {}/{} was deleted while it was waited for", target.resource.singular(), target.name),
+                            format!(
+                                "error: {}/{} was deleted while it was waited for",
+                                target.resource.singular(),
+                                target.name
+                            ),
                         ));
                     }
                 },
@@ -247,12 +263,22 @@ mod tests {
             ("jsonpath='{.status.phase}'=Pending", false),
             ("jsonpath={.status.phase}", true),
             ("jsonpath={.status.nothing}", false),
-            ("jsonpath={.status.containerStatuses[0].restartCount}=3", true),
+            (
+                "jsonpath={.status.containerStatuses[0].restartCount}=3",
+                true,
+            ),
         ] {
             let until = Until::parse(text).unwrap();
             assert_eq!(until.holds(&pod), holds, "{text}");
         }
-        for wrong in ["", "ready", "condition=", "jsonpath=.a", "jsonpath={a}", "jsonpath={.a[x]}"] {
+        for wrong in [
+            "",
+            "ready",
+            "condition=",
+            "jsonpath=.a",
+            "jsonpath={a}",
+            "jsonpath={.a[x]}",
+        ] {
             assert!(Until::parse(wrong).is_err(), "{wrong:?} was read");
         }
     }

@@ -7,8 +7,18 @@ use std::path::Path;
 pub(super) fn checks() -> Vec<Check> {
     let mut checks = vec![version(), exit_info()];
     checks.extend(cgroups());
-    checks.push(file_system("overlay", "overlayfs", State::Missing, "root file systems of containers"));
-    checks.push(file_system("tmpfs", "tmpfs", State::Missing, "emptyDir in memory, secrets, /dev/shm"));
+    checks.push(file_system(
+        "overlay",
+        "overlayfs",
+        State::Missing,
+        "root file systems of containers",
+    ));
+    checks.push(file_system(
+        "tmpfs",
+        "tmpfs",
+        State::Missing,
+        "emptyDir in memory, secrets, /dev/shm",
+    ));
     checks.push(namespaces());
     checks.push(seccomp());
     checks.push(memfd());
@@ -49,9 +59,17 @@ fn exit_info() -> Check {
 /// Controllers that pods use.
 const CONTROLLERS: [(&str, State, &str); 5] = [
     ("cpu", State::Missing, "cpu requests and limits"),
-    ("memory", State::Missing, "memory limits, reasons of ends (OOMKilled)"),
+    (
+        "memory",
+        State::Missing,
+        "memory limits, reasons of ends (OOMKilled)",
+    ),
     ("pids", State::Warn, "limits of the number of processes"),
-    ("freezer", State::Warn, "stopping every process of a container at one moment"),
+    (
+        "freezer",
+        State::Warn,
+        "stopping every process of a container at one moment",
+    ),
     ("hugetlb", State::Warn, "huge page limits"),
 ];
 
@@ -134,9 +152,16 @@ impl Layout {
     }
 }
 
-fn file_system(name: &str, shown: &'static str, otherwise: State, needed_for: &'static str) -> Check {
+fn file_system(
+    name: &str,
+    shown: &'static str,
+    otherwise: State,
+    needed_for: &'static str,
+) -> Check {
     let all = read("/proc/filesystems");
-    let there = all.lines().any(|l| l.split_whitespace().next_back() == Some(name));
+    let there = all
+        .lines()
+        .any(|l| l.split_whitespace().next_back() == Some(name));
     Check::of(
         shown,
         there,
@@ -216,7 +241,9 @@ const SYS_RESOURCE: u32 = 24;
 fn capabilities() -> [Check; 2] {
     let status = read("/proc/self/status");
     let line = status.lines().find_map(|l| l.strip_prefix("CapEff:"));
-    let set = line.and_then(|l| u64::from_str_radix(l.trim(), 16).ok()).unwrap_or(0);
+    let set = line
+        .and_then(|l| u64::from_str_radix(l.trim(), 16).ok())
+        .unwrap_or(0);
     let has = |number: u32| set >> number & 1 == 1;
     let missing: Vec<&str> = CAPABILITIES
         .iter()
@@ -241,7 +268,11 @@ fn capabilities() -> [Check; 2] {
             "CAP_SYS_RESOURCE",
             has(SYS_RESOURCE),
             State::Warn,
-            if has(SYS_RESOURCE) { "there" } else { "not there" },
+            if has(SYS_RESOURCE) {
+                "there"
+            } else {
+                "not there"
+            },
             "oom_score_adj below the daemon's own, and raised resource limits",
             "nothing, if that is as it should be: such values are clamped, and the pod's status says so",
         ),
@@ -268,16 +299,30 @@ mod tests {
     fn the_layout_of_cgroups_is_seen_from_the_mounts() {
         let v1 = "30 24 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory";
         let v2 = "31 24 0:27 / /sys/fs/cgroup/unified rw shared:9 - cgroup2 cgroup2 rw,nsdelegate";
-        let at = |path: &str| if path == "/sys/fs/cgroup/unified" { "cpu pids" } else { "" }.to_owned();
+        let at = |path: &str| {
+            if path == "/sys/fs/cgroup/unified" {
+                "cpu pids"
+            } else {
+                ""
+            }
+            .to_owned()
+        };
         for (text, kind) in [
             (String::new(), "none"),
             (v1.to_owned(), "v1"),
             (v2.to_owned(), "v2"),
-            (format!("{v1}\n{v2}"), "hybrid (v1 with an empty v2 beside it)"),
+            (
+                format!("{v1}\n{v2}"),
+                "hybrid (v1 with an empty v2 beside it)",
+            ),
         ] {
             assert_eq!(Layout::read(&text, at).kind, kind);
         }
         let both = Layout::read(&format!("{v1}\n{v2}"), at).controllers;
-        assert!(["memory", "cpu", "pids"].iter().all(|c| both.iter().any(|b| b == c)));
+        assert!(
+            ["memory", "cpu", "pids"]
+                .iter()
+                .all(|c| both.iter().any(|b| b == c))
+        );
     }
 }

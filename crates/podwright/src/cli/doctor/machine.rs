@@ -8,9 +8,27 @@ use std::path::{Path, PathBuf};
 /// Everything about the machine besides its kernel.
 pub(super) fn checks(places: &Places) -> Vec<Check> {
     let mut checks = vec![
-        number("pid_max", "/proc/sys/kernel/pid_max", 4096, "the number of processes of all pods", "sysctl kernel.pid_max=4194304"),
-        number("threads-max", "/proc/sys/kernel/threads-max", 4096, "the number of threads of all pods", "sysctl kernel.threads-max=65536"),
-        number("file-max", "/proc/sys/fs/file-max", 65536, "open files of all pods and supervisors", "sysctl fs.file-max=1048576"),
+        number(
+            "pid_max",
+            "/proc/sys/kernel/pid_max",
+            4096,
+            "the number of processes of all pods",
+            "sysctl kernel.pid_max=4194304",
+        ),
+        number(
+            "threads-max",
+            "/proc/sys/kernel/threads-max",
+            4096,
+            "the number of threads of all pods",
+            "sysctl kernel.threads-max=65536",
+        ),
+        number(
+            "file-max",
+            "/proc/sys/fs/file-max",
+            65536,
+            "open files of all pods and supervisors",
+            "sysctl fs.file-max=1048576",
+        ),
         number(
             "inotify instances",
             "/proc/sys/fs/inotify/max_user_instances",
@@ -18,13 +36,37 @@ pub(super) fn checks(places: &Places) -> Vec<Check> {
             "following many logs at once",
             "sysctl fs.inotify.max_user_instances=512",
         ),
-        number("user namespaces", "/proc/sys/user/max_user_namespaces", 1, "pods with hostUsers: false", "sysctl user.max_user_namespaces=65536"),
+        number(
+            "user namespaces",
+            "/proc/sys/user/max_user_namespaces",
+            1,
+            "pods with hostUsers: false",
+            "sysctl user.max_user_namespaces=65536",
+        ),
     ];
-    checks.push(space("space for images", &places.root, 1 << 30, "images, volumes and snapshots"));
-    checks.push(space("space for logs", &places.logs, 256 << 20, "logs of containers"));
-    checks.push(space("space in /run", &places.run, 16 << 20, "sockets and records of pods that run"));
+    checks.push(space(
+        "space for images",
+        &places.root,
+        1 << 30,
+        "images, volumes and snapshots",
+    ));
+    checks.push(space(
+        "space for logs",
+        &places.logs,
+        256 << 20,
+        "logs of containers",
+    ));
+    checks.push(space(
+        "space in /run",
+        &places.run,
+        16 << 20,
+        "sockets and records of pods that run",
+    ));
     for (name, needed_for) in [
-        ("podwright-supervisor", "every pod: it is the parent of the containers"),
+        (
+            "podwright-supervisor",
+            "every pod: it is the parent of the containers",
+        ),
         ("podwright-launch", "every container: it makes them"),
         ("podwright-pause", "every pod: it holds the namespaces"),
     ] {
@@ -52,7 +94,10 @@ fn number(
 
 /// Free bytes where that folder is, or will be.
 fn space(name: &'static str, folder: &Path, least: u64, needed_for: &'static str) -> Check {
-    let there = folder.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
+    let there = folder
+        .ancestors()
+        .find(|p| p.exists())
+        .unwrap_or(Path::new("/"));
     let free = rustix::fs::statvfs(there).map(|s| s.f_bavail.saturating_mul(s.f_frsize));
     let found = match free {
         Ok(free) => format!("{} free at {}", bytes(free), there.display()),

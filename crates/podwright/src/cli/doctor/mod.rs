@@ -87,7 +87,10 @@ fn text(checks: &[Check], color: bool) -> String {
         let word = paint(color, paint_it, word);
         out += &format!("{word}  {:width$}  {}\n", check.name, check.found);
         if check.state != State::Ok {
-            out += &format!("         {:width$}    needed for: {}\n", "", check.needed_for);
+            out += &format!(
+                "         {:width$}    needed for: {}\n",
+                "", check.needed_for
+            );
             out += &format!("         {:width$}    to do: {}\n", "", check.advice);
         }
     }
@@ -136,8 +139,15 @@ mod tests {
         checks.extend(machine::checks(&places));
         assert!(checks.len() > 15, "{}", checks.len());
         for check in &checks {
-            assert!(!check.found.is_empty() && !check.needed_for.is_empty(), "{check:?}");
-            assert_eq!(check.state == State::Ok, check.advice.is_empty(), "{check:?}");
+            assert!(
+                !check.found.is_empty() && !check.needed_for.is_empty(),
+                "{check:?}"
+            );
+            assert_eq!(
+                check.state == State::Ok,
+                check.advice.is_empty(),
+                "{check:?}"
+            );
         }
     }
 }

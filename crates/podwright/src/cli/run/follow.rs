@@ -93,17 +93,23 @@ impl<'a> Follow<'a> {
     pub async fn to_the_end(mut self, version: String, keep: bool) -> Outcome<End> {
         let interrupt = SignalKind::interrupt();
         let listen = |kind| {
-            signal(kind).map_err(|e| Failure::new(Code::Os, format!("error: listen for signals: {e}")))
+            signal(kind)
+                .map_err(|e| Failure::new(Code::Os, format!("error: listen for signals: {e}")))
         };
         let mut interrupts = listen(interrupt)?;
         let mut terminations = listen(SignalKind::terminate())?;
-        let warnings = self.progress.warnings(&self.client, &self.target, &self.uid);
+        let warnings = self
+            .progress
+            .warnings(&self.client, &self.target, &self.uid);
         let mut watch = self.watch(&version).await?;
         self.see(self.pod.clone());
         let mut lost = 0;
         let mut gone = false;
         while !gone && !self.over() {
-            match self.turn(&mut watch, &mut interrupts, &mut terminations).await? {
+            match self
+                .turn(&mut watch, &mut interrupts, &mut terminations)
+                .await?
+            {
                 Turn::Changed => lost = 0,
                 Turn::Gone => gone = true,
                 Turn::Stop(signal) => gone = self.stop(signal).await?,
@@ -129,7 +135,10 @@ impl<'a> Follow<'a> {
         if gone && self.stops == 0 {
             return Err(Failure::new(
                 Code::Temporary,
-                format!("error: pod \"{}\" was deleted before it ended", self.target.name),
+                format!(
+                    "error: pod \"{}\" was deleted before it ended",
+                    self.target.name
+                ),
             ));
         }
         self.progress.ended(&self.pod, &verdict);
@@ -149,7 +158,10 @@ impl<'a> Follow<'a> {
         let selectors = Selectors::name(&self.target.name);
         let namespace = Some(self.target.namespace.as_str());
         let version = (!version.is_empty()).then_some(version);
-        Ok(self.client.watch(Resource::Pods, namespace, &selectors, version).await?)
+        Ok(self
+            .client
+            .watch(Resource::Pods, namespace, &selectors, version)
+            .await?)
     }
 
     async fn turn(
@@ -214,11 +226,19 @@ impl<'a> Follow<'a> {
         };
         let deleted = self
             .client
-            .delete(Resource::Pods, &self.target.namespace, name, grace, Some(&self.uid))
+            .delete(
+                Resource::Pods,
+                &self.target.namespace,
+                name,
+                grace,
+                Some(&self.uid),
+            )
             .await;
         match deleted {
             Ok(_) => Ok(false),
-            Err(error) if matches!(error.reason(), Some(Reason::NotFound | Reason::Conflict)) => Ok(true),
+            Err(error) if matches!(error.reason(), Some(Reason::NotFound | Reason::Conflict)) => {
+                Ok(true)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -231,7 +251,10 @@ impl<'a> Follow<'a> {
         self.client = connect(self.places).await?;
         let selectors = Selectors::name(&self.target.name);
         let namespace = Some(self.target.namespace.as_str());
-        let list = self.client.list(Resource::Pods, namespace, &selectors).await?;
+        let list = self
+            .client
+            .list(Resource::Pods, namespace, &selectors)
+            .await?;
         let version = text(&list, "/metadata/resourceVersion").to_owned();
         let there = items(list);
         let Some(value) = there.iter().find(|p| text(p, "/metadata/uid") == self.uid) else {

@@ -47,7 +47,10 @@ fn writable(file: &Path) -> Outcome<()> {
     }
     Err(Failure::new(
         Code::CantCreate,
-        format!("error: --status-file {}: its folder does not exist, or it is a folder itself", file.display()),
+        format!(
+            "error: --status-file {}: its folder does not exist, or it is a folder itself",
+            file.display()
+        ),
     ))
 }
 
@@ -55,7 +58,10 @@ fn writable(file: &Path) -> Outcome<()> {
 async fn run_inner(args: &RunArgs, places: &Places, style: Style) -> Outcome<Option<End>> {
     let namespace = args.namespace.namespace.as_deref();
     let sources = manifest::read(&args.files)?;
-    let pods = sources.iter().filter(|s| s.resource() == Resource::Pods).count();
+    let pods = sources
+        .iter()
+        .filter(|s| s.resource() == Resource::Pods)
+        .count();
     match pods {
         0 => {
             return Err(Failure::new(
@@ -83,13 +89,20 @@ async fn run_inner(args: &RunArgs, places: &Places, style: Style) -> Outcome<Opt
     let (configs, pods): (Vec<&Source>, Vec<&Source>) =
         sources.iter().partition(|s| s.resource() != Resource::Pods);
     for source in configs.into_iter().chain(pods) {
-        if source.resource() != Resource::Pods && !args.replace && same(&client, source, namespace).await? {
+        if source.resource() != Resource::Pods
+            && !args.replace
+            && same(&client, source, namespace).await?
+        {
             continue;
         }
         let created = create_one(&client, source, how).await?;
         if args.detach {
             let kind = source.resource().singular();
-            print(&format!("{kind}/{} {}\n", text(&created.object, "/metadata/name"), created.verb))?;
+            print(&format!(
+                "{kind}/{} {}\n",
+                text(&created.object, "/metadata/name"),
+                created.verb
+            ))?;
         }
         if source.resource() == Resource::Pods {
             pod = Some(created.object);
@@ -104,7 +117,10 @@ async fn run_inner(args: &RunArgs, places: &Places, style: Style) -> Outcome<Opt
 /// Whether a ConfigMap or Secret of that name exists with the same data: then a second run of the same file changes nothing.
 async fn same(client: &Client, source: &Source, namespace: Option<&str>) -> Outcome<bool> {
     let namespace = source.namespace(namespace)?;
-    let Ok(there) = client.get(source.resource(), &namespace, source.name()).await else {
+    let Ok(there) = client
+        .get(source.resource(), &namespace, source.name())
+        .await
+    else {
         return Ok(false);
     };
     let wanted = source.json()?;
@@ -114,7 +130,9 @@ async fn same(client: &Client, source: &Source, namespace: Option<&str>) -> Outc
     };
     let fields = ["data", "binaryData"];
     Ok(wanted["stringData"].is_null()
-        && fields.iter().all(|f| filled(&there[*f]) == filled(&wanted[*f])))
+        && fields
+            .iter()
+            .all(|f| filled(&there[*f]) == filled(&wanted[*f])))
 }
 
 async fn follow_it(

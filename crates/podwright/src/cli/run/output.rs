@@ -37,7 +37,10 @@ impl Printer {
     fn prefix(&self, container: &str) -> String {
         const COLORS: [Color; 4] = [Color::Cyan, Color::Magenta, Color::Blue, Color::Yellow];
         let at = self.names.iter().position(|n| n == container).unwrap_or(0);
-        let color = COLORS.get(at % COLORS.len()).copied().unwrap_or(Color::Cyan);
+        let color = COLORS
+            .get(at % COLORS.len())
+            .copied()
+            .unwrap_or(Color::Cyan);
         paint(self.color, color, &format!("[{container}]")) + " "
     }
 }
@@ -69,7 +72,10 @@ impl Outputs {
         let Some(status) = &pod.status else {
             return;
         };
-        let all = status.init_container_statuses.iter().chain(&status.container_statuses);
+        let all = status
+            .init_container_statuses
+            .iter()
+            .chain(&status.container_statuses);
         for container in all.filter(|c| was_started(c)) {
             let name = container.name.to_string();
             if !self.begun.insert(name.clone()) {
@@ -105,7 +111,9 @@ fn was_started(container: &ContainerStatus) -> bool {
 
 /// Copies one log to standard output. After a break it is asked for again, and what was shown already is skipped.
 async fn copy(client: Client, request: LogRequest, printer: Arc<Printer>) {
-    let mut lines = printer.marked.then(|| Prefixed::new(printer.prefix(&request.container)));
+    let mut lines = printer
+        .marked
+        .then(|| Prefixed::new(printer.prefix(&request.container)));
     let mut shown: u64 = 0;
     let mut tries = 0;
     loop {
@@ -125,7 +133,10 @@ async fn copy(client: Client, request: LogRequest, printer: Arc<Printer>) {
                 }
                 tries += 1;
                 if tries > TRIES {
-                    note(&format!("{}: the rest of its output is missing: {error}", request.container));
+                    note(&format!(
+                        "{}: the rest of its output is missing: {error}",
+                        request.container
+                    ));
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(200) * tries).await;

@@ -46,7 +46,10 @@ impl Progress {
     /// What is new of the pod: its STATUS, ends of containers, why one waits.
     pub fn show(&mut self, pod: &Pod) {
         if let Some(status) = &pod.status {
-            let all = status.init_container_statuses.iter().chain(&status.container_statuses);
+            let all = status
+                .init_container_statuses
+                .iter()
+                .chain(&status.container_statuses);
             for container in all {
                 if let Some(text) = news(container) {
                     self.once(container.name.as_str(), &text);
@@ -140,6 +143,9 @@ fn news(container: &ContainerStatus) -> Option<String> {
     Some(if message.is_empty() {
         format!("ended with exit status {} ({})", end.exit_code, end.reason)
     } else {
-        format!("ended with exit status {} ({}): {message}", end.exit_code, end.reason)
+        format!(
+            "ended with exit status {} ({}): {message}",
+            end.exit_code, end.reason
+        )
     })
 }

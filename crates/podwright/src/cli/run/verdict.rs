@@ -39,7 +39,12 @@ pub struct Failed {
 /// The first init container that failed, else the first app container in the order of the manifest; else none.
 pub fn judge(pod: &Pod) -> Verdict {
     let status = pod.status.clone().unwrap_or_default();
-    let plain: Vec<&Container> = pod.spec.init_containers.iter().filter(|c| !c.is_sidecar()).collect();
+    let plain: Vec<&Container> = pod
+        .spec
+        .init_containers
+        .iter()
+        .filter(|c| !c.is_sidecar())
+        .collect();
     let apps: Vec<&Container> = pod.spec.containers.iter().collect();
     let failed = first(&plain, &status.init_container_statuses, "init container")
         .or_else(|| first(&apps, &status.container_statuses, "container"));
@@ -92,7 +97,11 @@ fn latest_end(status: &ContainerStatus) -> Option<&Terminated> {
     if status.state.running.is_some() {
         return None;
     }
-    status.state.terminated.as_ref().or(status.last_state.terminated.as_ref())
+    status
+        .state
+        .terminated
+        .as_ref()
+        .or(status.last_state.terminated.as_ref())
 }
 
 /// The status file of a pod that was followed to its end.
@@ -174,15 +183,54 @@ mod tests {
     #[test]
     fn the_first_failed_init_container_decides_then_the_first_app_of_the_manifest() {
         let all = |list: &[(&str, i32)]| {
-            list.iter().map(|(n, c)| ended(n, *c)).collect::<Vec<_>>().join(",")
+            list.iter()
+                .map(|(n, c)| ended(n, *c))
+                .collect::<Vec<_>>()
+                .join(",")
         };
         for (init, apps, phase, code, who) in [
-            (all(&[("i1", 0), ("i2", 0)]), all(&[("a", 0), ("b", 0)]), "Succeeded", 0, None),
-            (all(&[("i1", 0), ("i2", 3)]), String::new(), "Failed", 3, Some("i2")),
-            (all(&[("i1", 0), ("i2", 0)]), all(&[("a", 4), ("b", 137)]), "Failed", 137, Some("b")),
-            (all(&[("i1", 0), ("i2", 0), ("side", 9)]), all(&[("a", 0), ("b", 0)]), "Succeeded", 0, None),
-            (all(&[("i1", 0), ("i2", 0)]), all(&[("a", 0), ("b", 0)]), "Failed", 70, None),
-            (all(&[("i1", 300)]), String::new(), "Failed", 255, Some("i1")),
+            (
+                all(&[("i1", 0), ("i2", 0)]),
+                all(&[("a", 0), ("b", 0)]),
+                "Succeeded",
+                0,
+                None,
+            ),
+            (
+                all(&[("i1", 0), ("i2", 3)]),
+                String::new(),
+                "Failed",
+                3,
+                Some("i2"),
+            ),
+            (
+                all(&[("i1", 0), ("i2", 0)]),
+                all(&[("a", 4), ("b", 137)]),
+                "Failed",
+                137,
+                Some("b"),
+            ),
+            (
+                all(&[("i1", 0), ("i2", 0), ("side", 9)]),
+                all(&[("a", 0), ("b", 0)]),
+                "Succeeded",
+                0,
+                None,
+            ),
+            (
+                all(&[("i1", 0), ("i2", 0)]),
+                all(&[("a", 0), ("b", 0)]),
+                "Failed",
+                70,
+                None,
+            ),
+            (
+                all(&[("i1", 300)]),
+                String::new(),
+                "Failed",
+                255,
+                Some("i1"),
+            ),
         ] {
             let verdict = judge(&pod(&init, &apps, phase));
             assert_eq!(verdict.exit_status, code, "{init} {apps}");
