@@ -9,7 +9,6 @@ use pod_api::client::ClientError;
 use serde_json::json;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// The versions of this program and of the daemon that runs, if one does.
 pub async fn version(args: &VersionArgs, places: &Places) -> Outcome<u8> {
@@ -63,19 +62,10 @@ pub async fn reset(args: &ResetArgs, places: &Places) -> Outcome<u8> {
         Err(ClientError::Broken { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    let until = Instant::now() + Duration::from_secs(10);
-    while client.probe().await.is_ok() {
-        if Instant::now() > until {
-            return Err(Failure::new(
-                Code::Temporary,
-                format!(
-                    "error: everything is removed, but the node daemon (pid {pid}) has not ended"
-                ),
-            ));
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    tidy(places);
+    // What the daemon itself stood on goes once it has ended.
+    crate::node::sweep(&places.run, &places.root, &places.logs, &places.cgroup_root).map_err(|error| {
+        Failure::new(Code::Temporary, format!("error: all pods, images and logs are removed, but not what the node daemon (pid {pid}) stood on: {error:#}"))
+    })?;
     note("Reset: nothing of this node is left.");
     Ok(0)
 }
@@ -99,16 +89,6 @@ fn confirmed(places: &Places) -> Outcome<bool> {
     let read = io::stdin().lock().read_line(&mut answer);
     read.map_err(|e| Failure::new(Code::Io, format!("read the answer: {e}")))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-/// What the daemon could not remove while it lived: its own socket, lock and log, then the folders if nothing of others is in them.
-fn tidy(places: &Places) {
-    for name in [pod_api::socket::NAME, "node.lock", "node.log"] {
-        let _ = std::fs::remove_file(places.run.join(name));
-    }
-    for folder in [&places.logs, &places.run, &places.root] {
-        let _ = std::fs::remove_dir(folder);
-    }
 }
 
 /// A completion script.

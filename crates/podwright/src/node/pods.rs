@@ -71,7 +71,10 @@ impl Pods {
         let NewPod { mut pod, object } = new;
         if let Err(error) = sysctls(&pod) {
             // The kubelet takes such a pod and fails it at once; with no scheduler between, refusing it is clearer.
-            return Err(ApiError::new(Reason::Invalid, format!("{FORBIDDEN_REASON}: {error}")));
+            return Err(ApiError::new(
+                Reason::Invalid,
+                format!("{FORBIDDEN_REASON}: {error}"),
+            ));
         }
         let key = Key::new(pod.metadata.namespace.as_str(), pod.metadata.name.as_str());
         pod.metadata.uid = PodUid::new(uuid::Uuid::new_v4().to_string());

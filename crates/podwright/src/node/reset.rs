@@ -4,12 +4,15 @@ use super::Places;
 use super::outside::Real;
 use super::pods::Pods;
 use anyhow::{Context, Result, bail};
+use nix::fcntl::{Flock, FlockArg};
 use pod_api::backend::{DeleteOptions, Progress};
 use pod_api::feed::Key;
 use pod_driver::world::WorldOf;
 use pod_model::ids::CgroupPath;
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the end of all pods is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -85,7 +88,7 @@ pub async fn reset(
 
 fn remove_tree(path: &Path) -> Result<()> {
     match std::fs::remove_dir_all(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
             Err(e).with_context(|| format!("remove {}", path.display()))
         }
         _ => Ok(()),
@@ -97,18 +100,43 @@ fn remove_if_empty(path: &Path) {
     let _ = std::fs::remove_dir(path);
 }
 
-/// The rest of a reset, for the client: what the daemon itself stands on, removed once it has ended.
-pub fn sweep(run: &Path, cgroup_root: &CgroupPath) -> Result<()> {
-    pod_host::remove_empty_cgroups(cgroup_root).context("remove cgroups")?;
+/// The rest of a reset, for the client: what the daemon itself stood on, removed once it has ended.
+pub fn sweep(run: &Path, root: &Path, logs: &Path, cgroup_root: &str) -> Result<()> {
+    let lock = wait_for_end(run)?;
+    let cgroup_root = CgroupPath::parse(cgroup_root)?;
+    pod_host::remove_empty_cgroups(&cgroup_root).context("remove cgroups")?;
     remove_tree(&run.join("sandboxes"))?;
-    for file in ["api.sock", "node.lock", "node.log"] {
-        match std::fs::remove_file(run.join(file)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(e).with_context(|| format!("remove {}", run.join(file).display()));
+    for file in [pod_api::socket::NAME, "node.lock", "node.log"] {
+        let path = run.join(file);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => {
+                return Err(e).with_context(|| format!("remove {}", path.display()));
             }
             _ => {}
         }
     }
-    remove_if_empty(run);
+    drop(lock);
+    for folder in [logs, run, root] {
+        remove_if_empty(folder);
+    }
     Ok(())
+}
+
+/// The lock of the run folder, which a daemon holds for as long as it lives.
+fn wait_for_end(run: &Path) -> Result<Option<Flock<File>>> {
+    let path = run.join("node.lock");
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e).with_context(|| format!("open {}", path.display())),
+    };
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(Some(lock)),
+            Err(_) if Instant::now() > until => bail!("the daemon has not ended"),
+            Err((again, _)) => file = again,
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
