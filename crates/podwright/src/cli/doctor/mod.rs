@@ -96,7 +96,7 @@ fn text(checks: &[Check], color: bool) -> String {
     }
     let count = |state| checks.iter().filter(|c| c.state == state).count();
     out += &format!(
-        "\n{} ok, {} warnings, {} missing\n",
+        "\n{} ok, {} to look at, {} missing\n",
         count(State::Ok),
         count(State::Warn),
         count(State::Missing)
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!((good.state, good.advice), (State::Ok, ""));
         assert_eq!(
             text(&[bad, good], false),
-            "warn     x       none\n                   needed for: speed\n                   to do: buy one\nok       longer  here\n\n1 ok, 1 warnings, 0 missing\n"
+            "warn     x       none\n                   needed for: speed\n                   to do: buy one\nok       longer  here\n\n1 ok, 1 to look at, 0 missing\n"
         );
     }
 
