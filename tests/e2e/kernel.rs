@@ -5,20 +5,6 @@ use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
 
-/// Pids of the processes of a pod's containers, by the name of their command.
-fn pid_of(node: &Node, word: &str) -> u32 {
-    let found = fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
-        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let command = fs::read(entry.path().join("cmdline")).ok()?;
-        let cgroup = fs::read_to_string(entry.path().join("cgroup")).ok()?;
-        let matches = String::from_utf8_lossy(&command)
-            .split('\0')
-            .any(|a| a == word);
-        (matches && cgroup.contains(node.word())).then_some(pid)
-    });
-    found.unwrap_or_else(|| panic!("no process with the argument {word}"))
-}
-
 fn namespace(pid: u32, kind: &str) -> PathBuf {
     fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap()
 }
@@ -79,7 +65,7 @@ spec:
         node.pod("w8")["status"]["qosClass"],
         Value::from("Burstable")
     );
-    let app = pid_of(&node, "1002");
+    let app = node.pid_of("1002");
     let cgroup = fs::read_to_string(format!("/proc/{app}/cgroup")).unwrap();
     let leaf = cgroup
         .lines()
@@ -158,11 +144,7 @@ spec:
     );
     node.run(&["run", "-d", &file]).ok();
     node.wait_status("ns", &["Running"]);
-    let (a, b, own) = (
-        pid_of(&node, "1004"),
-        pid_of(&node, "1005"),
-        std::process::id(),
-    );
+    let (a, b, own) = (node.pid_of("1004"), node.pid_of("1005"), std::process::id());
     for kind in ["net", "ipc", "uts"] {
         assert_eq!(namespace(a, kind), namespace(b, kind), "{kind}");
         assert_ne!(namespace(a, kind), namespace(own, kind), "{kind}");
@@ -211,11 +193,11 @@ spec:
     node.wait_status("host", &["Running"]);
     node.wait_status("shared", &["Running"]);
     let own = std::process::id();
-    let host = pid_of(&node, "1006");
+    let host = node.pid_of("1006");
     for kind in ["net", "pid", "ipc"] {
         assert_eq!(namespace(host, kind), namespace(own, kind), "{kind}");
     }
-    let (a, b) = (pid_of(&node, "1007"), pid_of(&node, "1008"));
+    let (a, b) = (node.pid_of("1007"), node.pid_of("1008"));
     assert_eq!(namespace(a, "pid"), namespace(b, "pid"));
     let seen = node.run(&["exec", "shared", "-c", "a", "--", "ps"]);
     assert!(
@@ -249,7 +231,7 @@ spec:
             .parse::<i32>()
             .unwrap()
     };
-    assert_eq!(adj(pid_of(&node, "1009")), 1000);
+    assert_eq!(adj(node.pid_of("1009")), 1000);
     node.finish();
 }
 

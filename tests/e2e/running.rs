@@ -292,7 +292,7 @@ kind: Pod
 metadata: {name: r}
 spec:
   restartPolicy: Never
-  containers: [{name: app, image: busybox, command: [sh, -c, "seq -f 'line %08.0f of a log that is long enough to be rotated more than once' 1 250000"]}]
+  containers: [{name: app, image: busybox, command: [sh, -c, "awk 'BEGIN { for (i = 1; i <= 250000; i++) printf \"line %08d of a log that is long enough to be rotated more than once\\n\", i }'"]}]
 "#,
     );
     node.run(&["run", "--keep", &file]).ok();

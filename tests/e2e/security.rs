@@ -73,7 +73,7 @@ fn a_read_only_root_refuses_writes_and_masked_paths_are_empty() {
     let got = output(
         &node,
         "readOnlyRootFilesystem: true",
-        "touch /x 2>/dev/null || echo refused; cat /proc/kcore | wc -c; touch /proc/sys/kernel/core_pattern 2>/dev/null || echo readonly; echo h > /proc/sys/kernel/hostname 2>/dev/null || echo readonly",
+        "touch /x 2>/dev/null || echo refused; cat /proc/keys | wc -c; touch /proc/sys/kernel/core_pattern 2>/dev/null || echo readonly; (echo h > /proc/sys/kernel/hostname) 2>/dev/null || echo readonly",
     );
     assert_eq!(got, "refused\n0\nreadonly\nreadonly\n");
     node.finish();

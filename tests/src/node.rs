@@ -234,6 +234,25 @@ impl Node {
             .map(|t| t.trim().to_owned())
     }
 
+    /// Pid of the container process that has this word among its arguments.
+    #[track_caller]
+    pub fn pid_of(&self, argument: &str) -> u32 {
+        let found = fs::read_dir("/proc")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .find_map(|entry| {
+                let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+                let command = fs::read(entry.path().join("cmdline")).ok()?;
+                let cgroup = fs::read_to_string(entry.path().join("cgroup")).ok()?;
+                let matches = String::from_utf8_lossy(&command)
+                    .split('\0')
+                    .any(|a| a == argument);
+                (matches && cgroup.contains(&self.name)).then_some(pid)
+            });
+        found.unwrap_or_else(|| panic!("no process of {} has the argument {argument}", self.name))
+    }
+
     /// Pid of the node daemon, if one runs.
     pub fn daemon(&self) -> Option<u32> {
         let text = self.run(&["version", "-o", "json"]).out;

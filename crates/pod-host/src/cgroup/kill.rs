@@ -74,7 +74,16 @@ pub(crate) fn remove_empty(root: &CgroupPath) -> Result<(), HostError> {
         Ok(layout) => layout,
         Err(error) => return fail(format!("control groups: {error}")),
     };
-    remove_folders(&layout, root).or_else(fail)
+    let mut last = Ok(());
+    for pause in PAUSES {
+        last = remove_folders(&layout, root);
+        if last.is_ok() {
+            break;
+        }
+        // A cgroup whose child or last process has just gone is busy for a moment more.
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+    last.or_else(fail)
 }
 
 /// Pids of the processes in `cgroup` itself.

@@ -74,7 +74,8 @@ async fn serve(
         ready,
     }: NodeOptions,
 ) -> Result<()> {
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    // What is private says so where it is made; what containers see must not depend on who started the daemon.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     for folder in [&options.root, &options.run, &options.logs] {
         make_private(folder)?;
     }
