@@ -97,7 +97,10 @@ impl Until {
                     (None | Some(Value::Null), _) => false,
                     (Some(_), None) => true,
                     (Some(Value::String(found)), Some(wanted)) => found == wanted,
-                    (Some(found), Some(wanted)) => found.to_string() == *wanted,
+                    (Some(found), Some(wanted)) => {
+                        let text = found.to_string();
+                        text == *wanted
+                    }
                 }
             }
         }

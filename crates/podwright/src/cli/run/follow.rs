@@ -90,7 +90,7 @@ impl<'a> Follow<'a> {
     }
 
     /// Until the pod has ended, or is gone. Then it is removed, unless it is to be kept.
-    pub async fn to_the_end(mut self, version: String, keep: bool) -> Outcome<End> {
+    pub async fn until_it_ends(mut self, version: String, keep: bool) -> Outcome<End> {
         let interrupt = SignalKind::interrupt();
         let listen = |kind| {
             signal(kind)
@@ -128,7 +128,8 @@ impl<'a> Follow<'a> {
         // The node ends the logs of a pod that has ended; this is for one that it cannot be asked about any more.
         let _ = tokio::time::timeout(LAST_WORDS, self.outputs.drain()).await;
         warnings.abort();
-        if !gone && !(keep && self.stops == 0) {
+        let stays = keep && self.stops == 0;
+        if !gone && !stays {
             self.remove(&mut interrupts).await?;
         }
         let verdict = verdict::judge(&self.pod);

@@ -149,5 +149,5 @@ async fn follow_it(
     };
     let version = text(pod, "/metadata/resourceVersion").to_owned();
     let follow = Follow::new(client, places, target, view::pod(pod)?, style, args.quiet);
-    follow.to_the_end(version, args.keep).await
+    follow.until_it_ends(version, args.keep).await
 }
