@@ -87,7 +87,7 @@ fn a_dead_supervisor_is_noticed_and_nothing_is_left_of_its_sandbox() {
     });
     kill(supervisor.expect("a supervisor"));
     until("the end of the pod", Duration::from_secs(10), || {
-        node.pod("d")["status"]["phase"] == Value::from("Failed")
+        node.pod("d")["status"]["phase"] == "Failed"
     });
     let ended = node.pod("d")["status"]["containerStatuses"][0]["state"]["terminated"].clone();
     assert_ne!(ended["exitCode"], Value::from(0), "{ended}");

@@ -197,7 +197,7 @@ fn an_app_that_ends_well_is_started_again_under_always_and_not_under_on_failure(
     node.run(&["create", "-f", &again, "-f", &done]).ok();
     node.wait_status("done", &["Completed"]);
     until("a second run", Duration::from_secs(10), || {
-        node.pod("again")["status"]["containerStatuses"][0]["restartCount"] == Value::from(1)
+        node.pod("again")["status"]["containerStatuses"][0]["restartCount"] == 1
     });
     assert_eq!(
         node.pod("done")["status"]["phase"],

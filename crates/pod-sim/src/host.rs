@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// The host of one pod.
 #[derive(Clone, Debug)]
-pub struct SimHost(Arc<Mutex<State>>, Arc<crate::outside::VirtualClock>);
+pub struct SimHost(Arc<Mutex<State>>, Arc<crate::clock::VirtualClock>);
 
 #[derive(Debug)]
 struct State {
@@ -42,7 +42,7 @@ struct Live {
 
 impl SimHost {
     /// A host that plays that script.
-    pub fn new(script: Script, seed: u64, clock: Arc<crate::outside::VirtualClock>) -> Self {
+    pub fn new(script: Script, seed: u64, clock: Arc<crate::clock::VirtualClock>) -> Self {
         let state = State {
             script,
             rng: Rng::with_seed(seed ^ 0x5eed),

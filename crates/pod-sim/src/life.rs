@@ -1,7 +1,8 @@
 //! One pod's life: from creation over losses, failures and restarts of the daemon to its removal.
 
+use crate::clock::VirtualClock;
 use crate::host::SimHost;
-use crate::outside::{AllImages, NoNetwork, NoObjects, Simulated, Told, VirtualClock};
+use crate::outside::{AllImages, NoNetwork, NoObjects, Simulated, Told};
 use crate::script::Script;
 use pod_driver::queue::Message;
 use pod_driver::task::{Begin, pod_task};

@@ -1,10 +1,11 @@
 //! The simulated outside besides the host: images that are there, a network without addresses, a clock of tokio's virtual time.
 
+use crate::clock::VirtualClock;
 use crate::host::SimHost;
 use jiff::Timestamp;
 use pod_driver::images::{ImageError, Images, Resolved};
 use pod_driver::network::{Network, NetworkError};
-use pod_driver::world::{Clock, Ids, Journal, Objects, Outside};
+use pod_driver::world::{Journal, Objects, Outside};
 use pod_model::config::{ImageFacts, NetworkMode};
 use pod_model::ids::{ImageName, Namespace, PodRef, SandboxId};
 use pod_model::pod::PullPolicy;
@@ -13,7 +14,6 @@ use pod_plan::configs::sources::Sources;
 use pod_plan::events::PodEvent;
 use pod_plan::memory::Memory;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The types of the simulation.
@@ -74,45 +74,6 @@ pub struct NoObjects;
 impl Objects for NoObjects {
     fn sources(&self, _: &Namespace) -> Sources {
         Sources::default()
-    }
-}
-
-/// Wall time that follows tokio's virtual time from a fixed beginning.
-#[derive(Debug)]
-pub struct VirtualClock {
-    began: tokio::time::Instant,
-    ids: AtomicU64,
-}
-
-impl VirtualClock {
-    /// Begins now, at 2026-01-01.
-    pub fn new() -> Self {
-        Self {
-            began: tokio::time::Instant::now(),
-            ids: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Default for VirtualClock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Clock for VirtualClock {
-    fn now(&self) -> Timestamp {
-        const BEGINNING: i64 = 1_767_225_600;
-        let beginning = Timestamp::from_second(BEGINNING).unwrap_or(Timestamp::UNIX_EPOCH);
-        beginning
-            .saturating_add(self.began.elapsed())
-            .unwrap_or(Timestamp::MAX)
-    }
-}
-
-impl Ids for VirtualClock {
-    fn fresh(&self) -> String {
-        format!("{:064x}", self.ids.fetch_add(1, Ordering::SeqCst))
     }
 }
 

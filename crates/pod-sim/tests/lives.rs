@@ -2,9 +2,9 @@
 
 use pod_driver::host::Host;
 use pod_model::config::{ImageFacts, SandboxConfig};
+use pod_sim::clock::VirtualClock;
 use pod_sim::host::SimHost;
 use pod_sim::life::life;
-use pod_sim::outside::VirtualClock;
 use pod_sim::script::Script;
 use std::sync::Arc;
 
