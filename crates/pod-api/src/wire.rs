@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use pod_model::event::{Event, EventKind};
 use pod_model::ids::PodRef;
 use pod_model::pod::Pod;
+use pod_model::status::PodStatus;
 use pod_print::describe::{Extras, SpreadConstraint, Toleration};
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,20 @@ use std::collections::BTreeMap;
 /// A value of the model as JSON. All of them are plain data, so there is no way for it to fail; `null` stands in for none.
 fn plain(value: impl Serialize) -> Value {
     serde_json::to_value(value).unwrap_or(Value::Null)
+}
+
+/// A time as `metav1.Time` writes it: whole seconds.
+fn seconds(time: Option<Timestamp>) -> Value {
+    plain(time.map(|t| Timestamp::from_second(t.as_second()).unwrap_or(t)))
+}
+
+/// `v1.PodStatus` as Kubernetes writes it: times in whole seconds, nothing that is empty.
+fn status_value(status: &PodStatus) -> Value {
+    match pod_manifest::from_model_status(status) {
+        Ok(status) => plain(status),
+        // A field that the wire form has no place for: better told in our own form than not at all.
+        Err(_) => plain(status),
+    }
 }
 
 /// `v1.Pod`: the manifest with what the node knows laid over it.
@@ -29,8 +44,8 @@ pub fn pod_value(record: &PodRecord, version: u64) -> Value {
     metadata.insert("resourceVersion".to_owned(), version.to_string().into());
     for (name, value) in [
         ("generation", plain(known.generation)),
-        ("creationTimestamp", plain(known.creation_timestamp)),
-        ("deletionTimestamp", plain(known.deletion_timestamp)),
+        ("creationTimestamp", seconds(known.creation_timestamp)),
+        ("deletionTimestamp", seconds(known.deletion_timestamp)),
         (
             "deletionGracePeriodSeconds",
             plain(known.deletion_grace_period_seconds),
@@ -50,7 +65,7 @@ pub fn pod_value(record: &PodRecord, version: u64) -> Value {
         "kind": "Pod",
         "metadata": metadata,
         "spec": spec,
-        "status": plain(pod.status.clone().unwrap_or_default()),
+        "status": status_value(pod.status.as_ref().unwrap_or(&PodStatus::default())),
     })
 }
 
@@ -69,7 +84,7 @@ pub fn config_value(record: &ConfigRecord, version: u64) -> Value {
     metadata.insert("namespace".to_owned(), record.namespace.clone().into());
     metadata.insert("uid".to_owned(), record.uid.clone().into());
     metadata.insert("resourceVersion".to_owned(), version.to_string().into());
-    metadata.insert("creationTimestamp".to_owned(), plain(record.created));
+    metadata.insert("creationTimestamp".to_owned(), seconds(record.created));
     object.insert("apiVersion".to_owned(), "v1".into());
     object.insert("kind".to_owned(), record.kind.as_str().into());
     object.insert("metadata".to_owned(), metadata.into());
