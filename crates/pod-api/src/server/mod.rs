@@ -10,6 +10,7 @@ mod listing;
 mod logs;
 mod own;
 mod pods;
+mod selection;
 mod watching;
 
 use crate::backend::{Backend, ConfigKind};

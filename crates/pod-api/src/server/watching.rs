@@ -1,6 +1,6 @@
 //! A watch as a response that goes on: one JSON object a line.
 
-use super::listing::{Selection, Served, WatchStart};
+use super::selection::{Selection, Served, WatchStart};
 use crate::error::{ApiError, Reason};
 use crate::feed::{Change, ChangeKind, Feed, Watch};
 use axum::body::Body;

@@ -2,7 +2,7 @@
 
 use super::output::{Outputs, Printer};
 use super::progress::Progress;
-use super::verdict::{self, Verdict};
+use super::verdict::{self, End};
 use crate::cli::connect::{Places, connect};
 use crate::cli::delete::delete_and_wait;
 use crate::cli::exit::{Code, Failure, Outcome};
@@ -22,27 +22,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const TRIES: u32 = 5;
 /// How long output is waited for after the pod has ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// How following ended.
-#[derive(Clone, Debug)]
-pub struct End {
-    /// The pod as it was last seen.
-    pub pod: Pod,
-    /// What its containers' ends mean.
-    pub verdict: Verdict,
-    /// The signal that made the user stop it, by number.
-    pub stopped_by: Option<u8>,
-}
-
-impl End {
-    /// 128+n where the user stopped it, else the verdict's.
-    pub fn exit_status(&self) -> u8 {
-        match self.stopped_by {
-            Some(signal) => 128 + signal,
-            None => self.verdict.exit_status,
-        }
-    }
-}
 
 /// A pod being followed.
 pub struct Follow<'a> {

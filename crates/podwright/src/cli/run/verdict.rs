@@ -1,6 +1,5 @@
 //! What the end of a pod means for the exit status, and the file that tells it to scripts.
 
-use super::follow::End;
 use crate::cli::exit::{Code, Failure, Outcome};
 use pod_model::pod::{Container, Pod};
 use pod_model::status::{ContainerStatus, Phase, Terminated};
@@ -102,6 +101,27 @@ fn latest_end(status: &ContainerStatus) -> Option<&Terminated> {
         .terminated
         .as_ref()
         .or(status.last_state.terminated.as_ref())
+}
+
+/// How following ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// The pod as it was last seen.
+    pub pod: Pod,
+    /// What its containers' ends mean.
+    pub verdict: Verdict,
+    /// The signal that made the user stop it, by number.
+    pub stopped_by: Option<u8>,
+}
+
+impl End {
+    /// 128+n where the user stopped it, else the verdict's.
+    pub fn exit_status(&self) -> u8 {
+        match self.stopped_by {
+            Some(signal) => 128 + signal,
+            None => self.verdict.exit_status,
+        }
+    }
 }
 
 /// The status file of a pod that was followed to its end.
