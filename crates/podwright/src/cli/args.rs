@@ -465,7 +465,7 @@ pub struct EventsArgs {
 /// `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// The manifest: a file, a folder, or - for standard input.
+    /// The manifest: a file, a folder, or - for standard input. Or pod/NAME: what comes next for a pod that exists.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// How to print.

@@ -72,8 +72,11 @@ impl Failure {
         Self::new(code, format!("{what} {}: {error}", path.display()))
     }
 
-    /// Standard output or error broke off.
+    /// Standard output or error broke off. A reader that has seen enough (`| head`) is nothing to speak of.
     pub fn output(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Self::new(Code::Io, "");
+        }
         Self::new(Code::Io, format!("write the output: {error}"))
     }
 }

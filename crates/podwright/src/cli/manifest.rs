@@ -150,3 +150,60 @@ fn text_of(path: &Path) -> Outcome<(String, String)> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: own}\nspec: {containers: [{name: c, image: i}]}\n";
+    const MAP: &str = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}}"#;
+
+    #[test]
+    fn a_folder_stands_for_its_manifests_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        put("b.yaml", &format!("---\n{POD}---\n{POD}"));
+        put("a.json", MAP);
+        put("notes.txt", "not: a manifest: at all");
+        let sources = read(&[folder.path().to_owned()]).unwrap();
+        let names: Vec<&str> = sources.iter().map(Source::name).collect();
+        assert_eq!(names, ["m", "p", "p"]);
+        let last = sources.last().unwrap();
+        assert!(last.place.ends_with("b.yaml:7"), "{}", last.place);
+    }
+
+    #[test]
+    fn a_namespace_may_not_be_contradicted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.yaml");
+        std::fs::write(&file, format!("{POD}---\n{MAP}")).unwrap();
+        let sources = read(&[file]).unwrap();
+        let [pod, map] = sources.as_slice() else {
+            panic!("{sources:?}");
+        };
+        assert_eq!(pod.namespace(None).unwrap(), "own");
+        assert_eq!(pod.namespace(Some("own")).unwrap(), "own");
+        assert_eq!(pod.namespace(Some("x")).unwrap_err().code, Code::Data);
+        assert_eq!(map.namespace(None).unwrap(), "default");
+        assert_eq!(map.namespace(Some("x")).unwrap(), "x");
+    }
+
+    #[test]
+    fn every_bad_file_is_told_of_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let one = put("one.yaml", "kind: Job\napiVersion: batch/v1\n");
+        let two = put("two.yaml", &POD.replace("image", "imgae"));
+        let failure = read(&[one, two]).unwrap_err();
+        assert_eq!(failure.code, Code::Data);
+        assert!(failure.message.contains("one.yaml:1"), "{failure}");
+        assert!(failure.message.contains("two.yaml:4"), "{failure}");
+        let missing = read(&[folder.path().join("none.yaml")]).unwrap_err();
+        assert_eq!(missing.code, Code::NoInput);
+        assert!(read(&[put("empty.yaml", "")]).is_err());
+    }
+}

@@ -65,7 +65,9 @@ pub fn main(node: fn(NodeStart) -> anyhow::Result<()>) -> ExitCode {
     match dispatch(&cli, node) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            output::note(&failure.message);
+            if !failure.message.is_empty() {
+                output::note(&failure.message);
+            }
             ExitCode::from(failure.code as u8)
         }
     }
@@ -90,7 +92,9 @@ fn dispatch(cli: &Cli, node: fn(NodeStart) -> anyhow::Result<()>) -> Outcome<u8>
     }
     let places = Places::of(&cli.places)?;
     match &cli.command {
-        Command::Plan(args) => return plan::plan(args, &places),
+        Command::Plan(args) if plan::existing(args).is_none() => {
+            return plan::plan(args, &places);
+        }
         Command::Doctor(args) => return doctor::doctor(args, &places, Style::of(cli.color)),
         _ => {}
     }
@@ -116,13 +120,16 @@ async fn work(cli: &Cli, places: &Places) -> Outcome<u8> {
         Command::Wait(args) => wait::wait(args, places).await,
         Command::Events(args) => events::events(args, places).await,
         Command::Image { command } => image::image(command, places).await,
+        Command::Plan(args) => match plan::existing(args) {
+            Some(name) => plan::plan_of(args, name, places).await,
+            None => Ok(0),
+        },
         Command::Version(args) => admin::version(args, places).await,
         Command::Reset(args) => admin::reset(args, places).await,
         // Done already: they need no runtime.
         Command::Completion { .. }
         | Command::Man { .. }
         | Command::Node(_)
-        | Command::Plan(_)
         | Command::Doctor(_) => Ok(0),
     }
 }

@@ -1,7 +1,7 @@
 //! `plan`: reads the manifest and this machine's facts, changes nothing.
 
-use super::args::PlanArgs;
-use super::connect::Places;
+use super::args::{DataOutput, PlanArgs};
+use super::connect::{Places, connect};
 use super::create::refusal;
 use super::exit::{Code, Failure, Outcome};
 use super::manifest::{self, Source};
@@ -54,6 +54,23 @@ pub fn plan(args: &PlanArgs, places: &Places) -> Outcome<u8> {
     } else {
         Err(Failure::new(Code::Data, problems.join("\n")))
     }
+}
+
+/// The name of a pod that exists, where `plan pod/NAME` asks for it.
+pub fn existing(args: &PlanArgs) -> Option<&str> {
+    let [one] = args.files.as_slice() else {
+        return None;
+    };
+    let name = one.to_str()?.strip_prefix("pod/")?;
+    (!one.exists()).then_some(name)
+}
+
+/// Why a pod that exists is where it is, and what comes next.
+pub async fn plan_of(args: &PlanArgs, name: &str, places: &Places) -> Outcome<u8> {
+    let client = connect(places).await?;
+    let plan = client.plan_of(args.namespace.or_default(), name).await?;
+    print(&data(&plan, args.output.unwrap_or(DataOutput::Yaml))?)?;
+    Ok(0)
 }
 
 /// The view of a pod; nothing for a sound ConfigMap or Secret; the problems as text.
