@@ -179,3 +179,21 @@ fn a_second_pod_of_the_same_name_is_refused_and_replace_takes_its_place() {
     assert_ne!(node.pod("b")["metadata"]["uid"], uid);
     node.finish();
 }
+
+#[test]
+fn following_a_container_that_cannot_start_keeps_the_daemon_idle() {
+    let node = Node::new("nostart");
+    let text = pod("{name: a, image: busybox, command: [nosuch]}").replace("Never", "Always");
+    let file = node.file("pod.yaml", &text);
+    let running = node.start(&["run", &file]);
+    node.wait_status("b", &["CrashLoopBackOff"]);
+    let daemon = node.daemon().expect("a daemon");
+    let before = e2e::leak::cpu_ticks(daemon);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let used = e2e::leak::cpu_ticks(daemon) - before;
+    // Of 100 ticks in that second a busy loop uses nearly all, and a daemon that waits for the back-off next to none.
+    assert!(used < 50, "the daemon used {used} ticks of one second");
+    running.signal("INT");
+    running.wait(std::time::Duration::from_secs(20));
+    node.finish();
+}

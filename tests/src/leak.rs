@@ -146,6 +146,16 @@ pub fn descriptors_and_threads(pid: u32) -> (usize, usize) {
     (count("fd"), count("task"))
 }
 
+/// Processor time that a process has used, in clock ticks (1/100 s).
+pub fn cpu_ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields = stat
+        .rsplit_once(") ")
+        .map(|(_, rest)| rest.split(' ').collect::<Vec<_>>());
+    let number = |i: usize| fields.as_ref()?.get(i)?.parse::<u64>().ok();
+    number(11).unwrap_or(0) + number(12).unwrap_or(0)
+}
+
 fn pids() -> Vec<u32> {
     names("/proc")
         .iter()

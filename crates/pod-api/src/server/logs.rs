@@ -255,6 +255,7 @@ impl ContainerLog {
     /// Sends every attempt that is kept, and those to come if it follows.
     async fn send_all(&self, to: &mpsc::Sender<io::Result<Vec<u8>>>) -> io::Result<()> {
         let mut next = 0;
+        let mut reached = None;
         loop {
             let there = attempts(&self.folder)?;
             let new: Vec<u32> = there.into_iter().filter(|n| *n >= next).collect();
@@ -262,11 +263,18 @@ impl ContainerLog {
                 self.send(*attempt, to).await?;
                 next = attempt + 1;
             }
+            // An attempt whose program could not be started has no log: what comes next is the one after it.
+            if let Some(reached) = reached {
+                next = next.max(reached + 1);
+            }
             if !self.options.follow {
                 return Ok(());
             }
             tokio::select! {
-                more = self.started(next) => if !more { return Ok(()) },
+                attempt = self.started(next) => match attempt {
+                    Some(attempt) => reached = Some(attempt),
+                    None => return Ok(()),
+                },
                 () = to.closed() => return Ok(()),
             }
         }
@@ -285,22 +293,22 @@ impl ContainerLog {
         .await;
     }
 
-    /// Comes back when that attempt or a later one was started (true), or can never be (false).
-    async fn started(&self, attempt: u32) -> bool {
+    /// Comes back with the attempt when that one or a later one was begun, or with `None` when none can be any more.
+    async fn started(&self, attempt: u32) -> Option<u32> {
         self.until(|pod| {
             let Some(pod) = pod else {
-                return Some(false);
+                return Some(None);
             };
             let status = status_of(pod, &self.container);
-            if let Some(status) = status
-                && u32::try_from(status.restart_count).is_ok_and(|n| n >= attempt)
-                && (status.state.running.is_some() || status.state.terminated.is_some())
-            {
-                return Some(true);
+            let begun =
+                status.filter(|s| s.state.running.is_some() || s.state.terminated.is_some());
+            let number = begun.and_then(|s| u32::try_from(s.restart_count).ok());
+            if let Some(number) = number.filter(|n| *n >= attempt) {
+                return Some(Some(number));
             }
             let phase = pod.status.as_ref().and_then(|s| s.phase);
             (phase.is_some_and(Phase::is_terminal) || pod.is_deleted() || self.done_for_good(pod))
-                .then_some(false)
+                .then_some(None)
         })
         .await
     }
