@@ -10,7 +10,7 @@ use pod_print::tabs::align;
 use serde_json::{Value, json};
 
 /// The kinds of this area.
-pub const KINDS: &[(&str, Check)] = &[
+pub(super) const KINDS: &[(&str, Check)] = &[
     ("printPod", print_pod),
     ("describeContainer", describe_container),
     ("humanDuration", human),
