@@ -44,9 +44,7 @@ pub fn compute_qos(pod: &Pod) -> QosClass {
                 sum(&mut requests, &container.resources.requests);
                 sum(&mut limits, &container.resources.limits);
             }
-            containers
-                .map(|c| &c.resources)
-                .all(has_both_limits)
+            containers.map(|c| &c.resources).all(has_both_limits)
         }
     };
     if requests.is_empty() && limits.is_empty() {

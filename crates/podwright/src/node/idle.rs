@@ -53,6 +53,17 @@ impl Idle {
         self.0.changed.notify_one();
     }
 
+    /// Comes back once no client is connected.
+    pub async fn left_alone(&self) {
+        loop {
+            let changed = self.0.changed.notified();
+            if self.0.clients.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Comes back once nothing is left to do; never, unless the daemon was started on demand.
     pub async fn over(&self, on_demand: bool, busy: impl Fn() -> bool) {
         if !on_demand {

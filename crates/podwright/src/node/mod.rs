@@ -31,7 +31,7 @@ use pod_model::ids::CgroupPath;
 use pods::Pods;
 use records::Records;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,6 +68,9 @@ pub struct Places {
     pub on_demand: bool,
 }
 
+/// How long a daemon that is told to end lets its clients finish.
+const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
+
 async fn serve(
     NodeOptions {
         places: options,
@@ -79,7 +82,10 @@ async fn serve(
     for folder in [&options.root, &options.run, &options.logs] {
         make_private(folder)?;
     }
-    let _lock = lock(&options.run)?;
+    // The folder of logs may be shared with a kubelet.
+    close_to_others(&options.root)?;
+    close_to_others(&options.run)?;
+    let _locks = [lock(&options.run)?, lock(&options.root)?];
 
     let opened = NodeHost::open(HostOptions {
         root: options.root.clone(),
@@ -88,7 +94,7 @@ async fn serve(
         log_root: options.logs.clone(),
         programs: programs()?,
         generation: generation(),
-        launcher_ahead: false,
+        launcher_ahead: true,
         logs: LogLimits::default(),
     });
     let Opened {
@@ -141,6 +147,8 @@ async fn serve(
         // Whoever started the daemon may have gone away meanwhile.
         let _ = ready.write_all(b"+");
     }
+    // A service manager that waits for it is told too; without one this does nothing.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
@@ -151,7 +159,11 @@ async fn serve(
             () = idle.over(options.on_demand, || pods.busy()) => break,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = end.recv() => break,
+            _ = end.recv() => {
+                // The client that asked for the end shall still read the last line.
+                let _ = tokio::time::timeout(LAST_WORDS, idle.left_alone()).await;
+                break;
+            }
             ended = &mut serving => { ended.context("the API ended")??; break; }
         }
     }
@@ -167,7 +179,7 @@ fn route(pods: &Pods, event: &HostEvent) {
     pods.send(pod, Message::Fact);
 }
 
-/// Makes a folder of mode 0700, and mends the mode of one that is there.
+/// Makes a folder of mode 0700 where it is missing.
 fn make_private(folder: &Path) -> Result<()> {
     DirBuilder::new()
         .recursive(true)
@@ -176,9 +188,15 @@ fn make_private(folder: &Path) -> Result<()> {
         .with_context(|| format!("make {}", folder.display()))
 }
 
-/// One daemon a run folder: the lock is held for as long as the file is open.
-fn lock(run: &Path) -> Result<nix::fcntl::Flock<File>> {
-    let path = run.join("node.lock");
+/// Closes a folder of our own that others may look into.
+fn close_to_others(folder: &Path) -> Result<()> {
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("set the mode of {}", folder.display()))
+}
+
+/// One daemon a folder: the lock is held for as long as the file is open.
+fn lock(folder: &Path) -> Result<nix::fcntl::Flock<File>> {
+    let path = folder.join("node.lock");
     let mut options = OpenOptions::new();
     let file = options
         .write(true)
@@ -190,7 +208,7 @@ fn lock(run: &Path) -> Result<nix::fcntl::Flock<File>> {
     nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(|(_, _)| {
         anyhow::anyhow!(
             "another node daemon runs on {} (it holds {})",
-            run.display(),
+            folder.display(),
             path.display()
         )
     })

@@ -115,6 +115,7 @@ pub fn sweep(run: &Path, root: &Path, logs: &Path, cgroup_root: &str) -> Result<
             _ => {}
         }
     }
+    let _ = std::fs::remove_file(root.join("node.lock"));
     drop(lock);
     for folder in [logs, run, root] {
         remove_if_empty(folder);

@@ -15,10 +15,10 @@ use super::style::Style;
 use super::target::Target;
 use super::view::{self, text};
 use follow::Follow;
-use verdict::End;
 use pod_api::client::{Client, Resource};
 use serde_json::Value;
 use std::path::Path;
+use verdict::End;
 
 /// Runs a pod; gives the exit status of the container that decides it.
 pub async fn run(args: &RunArgs, places: &Places, style: Style) -> Outcome<u8> {
