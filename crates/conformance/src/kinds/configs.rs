@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 /// The kinds of this area.
-pub const KINDS: &[(&str, Check)] = &[
+pub(super) const KINDS: &[(&str, Check)] = &[
     ("expansion", expansion),
     ("expandCommandAndArgs", command_and_args),
     ("makeEnvironmentVariables", environment),

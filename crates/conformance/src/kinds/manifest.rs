@@ -33,7 +33,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The kinds of this area.
-pub const KINDS: &[(&str, Check)] = &[("validation", validation)];
+pub(super) const KINDS: &[(&str, Check)] = &[("validation", validation)];
 
 fn validation(given: &Value, expect: &Value) -> Result<(), String> {
     let function = given["function"].as_str().unwrap_or_default();

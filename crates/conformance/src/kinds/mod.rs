@@ -12,10 +12,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Runs one case: `Err` tells what came out instead of what was expected.
-pub type Check = fn(given: &Value, expect: &Value) -> Result<(), String>;
+pub(crate) type Check = fn(given: &Value, expect: &Value) -> Result<(), String>;
 
 /// Every kind that is built, by its name.
-pub fn all() -> BTreeMap<&'static str, Check> {
+pub(crate) fn all() -> BTreeMap<&'static str, Check> {
     let areas: [&[(&'static str, Check)]; 6] = [
         configs::KINDS,
         manifest::KINDS,

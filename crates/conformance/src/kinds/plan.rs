@@ -12,7 +12,7 @@ use pod_plan::termination::grace_seconds;
 use serde_json::{Value, json};
 
 /// The kinds of this area.
-pub const KINDS: &[(&str, Check)] = &[
+pub(super) const KINDS: &[(&str, Check)] = &[
     ("computePodActions", compute_pod_actions),
     ("podSandboxChanged", pod_sandbox_changed),
     ("shouldContainerBeRestarted", should_container_be_restarted),

@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// The kinds of this area.
-pub const KINDS: &[(&str, Check)] = &[
+pub(super) const KINDS: &[(&str, Check)] = &[
     ("quantity", quantity),
     ("quantityCmp", quantity_cmp),
     ("quantityRoundUp", quantity_round_up),
