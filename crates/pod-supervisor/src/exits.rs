@@ -44,8 +44,14 @@ impl Supervisor {
         // Its room was taken at create, so a full disk does not matter here; the state answer has it in any case.
         let _ = write_exit(&container.exit_file, &record);
         container.exit = Some(record.clone());
-        self.save();
+        // One that ended by itself is often followed by another: the launcher starts while the node daemon decides.
+        let follows = !container.pause && !container.stopped;
         self.tell(Event::Exited(record));
+        if follows {
+            self.prepare_launcher();
+        }
+        // For a successor only: nobody waits for it.
+        self.save();
     }
 
     /// An exec'd process's pidfd says that it ended.

@@ -8,6 +8,7 @@
 
 use crate::answers::failure;
 use crate::cgroup;
+use crate::launcher::AHEAD;
 use crate::logs::LogFile;
 use crate::poll::{Due, Token};
 use crate::records::{now, reserve_exit_file};
@@ -243,7 +244,14 @@ impl Supervisor {
                 remains: None,
             } => self.answer(asker, Err(failure), Descriptors::None),
         }
-        self.launchers.prepare();
+        self.prepare_launcher();
+    }
+
+    /// Has a launcher wait for the next request, for a moment.
+    pub(crate) fn prepare_launcher(&mut self) {
+        if self.launchers.prepare() {
+            self.timers.after(Due::Launcher, AHEAD);
+        }
     }
 
     fn launch_answered(&mut self, number: u32, reply: LaunchReply, fds: Vec<OwnedFd>) {
@@ -360,6 +368,7 @@ impl Supervisor {
             exit_file: request.exit_file,
             output,
             stdin,
+            stopped: false,
             kills: 0,
             deleting: false,
             id: request.create.id,

@@ -5,6 +5,11 @@ use pod_sys::process;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// How long a launcher waits for work before it is let go: init containers that end at once follow each other within it, and what
+/// is idle for longer holds no memory for the next start.
+pub(crate) const AHEAD: Duration = Duration::from_secs(1);
 
 /// One launcher process and our end of its socket.
 #[derive(Debug)]
@@ -18,7 +23,7 @@ pub(crate) struct Launcher {
 #[derive(Debug)]
 pub(crate) struct Launchers {
     program: OwnedFd,
-    /// Whether one is kept waiting: it saves an exec on the next create, and costs its memory until then.
+    /// Whether one waits for a while where more work is likely: it saves an exec on the next create.
     keep_one_ahead: bool,
     ahead: Option<Launcher>,
 }
@@ -43,17 +48,23 @@ impl Launchers {
         self.start()
     }
 
-    /// Starts the next one if one is to wait ahead. A failure is told when one is needed.
-    pub(crate) fn prepare(&mut self) {
+    /// Starts the next one if one is to wait ahead; says whether one waits now. A failure is told when one is needed.
+    pub(crate) fn prepare(&mut self) -> bool {
         if self.keep_one_ahead && self.ahead.is_none() {
             self.ahead = self.start().ok();
         }
+        self.ahead.is_some()
     }
 
     /// Lets the waiting one go; it ends when its socket closes.
+    pub(crate) fn let_go(&mut self) {
+        self.ahead = None;
+    }
+
+    /// Lets the waiting one go, and has none wait any more.
     pub(crate) fn drop_ahead(&mut self) {
         self.keep_one_ahead = false;
-        self.ahead = None;
+        self.let_go();
     }
 
     fn start(&self) -> io::Result<Launcher> {

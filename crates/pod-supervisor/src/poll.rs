@@ -132,6 +132,8 @@ pub(crate) enum Due {
     Launch(u32),
     /// What a log could not take is tried again.
     Log(u32),
+    /// The launcher that waits ahead has waited long enough.
+    Launcher,
 }
 
 /// Deadlines, at most one for each thing that is due. One timerfd serves them all; with none it is off.

@@ -59,6 +59,7 @@ impl Supervisor {
                 Due::Removal(n) => self.try_removal(n),
                 Due::Launch(n) => self.launch_overdue(n),
                 Due::Log(n) => self.retry_log(n),
+                Due::Launcher => self.launchers.let_go(),
             }
         }
     }

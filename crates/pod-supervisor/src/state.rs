@@ -57,6 +57,8 @@ pub(crate) struct Container {
     pub(crate) output: Output,
     /// Write end of its standard input.
     pub(crate) stdin: Option<OwnedFd>,
+    /// Somebody asked for its end.
+    pub(crate) stopped: bool,
     /// Rounds of killing done since the grace period ended.
     pub(crate) kills: u32,
     /// Somebody asked to have it forgotten: its removal runs.

@@ -21,6 +21,7 @@ impl Supervisor {
         if container.exit.is_some() {
             return Ok(());
         }
+        container.stopped = true;
         // What waits at the start barrier has no handler of its own yet.
         if grace_ms == 0 || container.started_at.is_none() {
             container.kills = 0;

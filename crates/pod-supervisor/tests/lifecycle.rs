@@ -439,11 +439,11 @@ fn a_launcher_that_waits_ahead_is_used_and_let_go() {
         assert_eq!(pod.run(&format!("c{n}"), "exit 3").code, 3);
     }
     let children = format!("/proc/{0}/task/{0}/children", pod.child.id());
-    until("one waits", || {
-        fs::read_to_string(&children)
-            .unwrap()
-            .split_whitespace()
-            .count()
-            == 1
-    });
+    let waiting = || {
+        let text = fs::read_to_string(&children).unwrap();
+        text.split_whitespace().count()
+    };
+    until("one waits", || waiting() == 1);
+    until("none waits when nothing follows", || waiting() == 0);
+    assert_eq!(pod.run("later", "exit 4").code, 4);
 }
