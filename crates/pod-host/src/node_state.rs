@@ -1,6 +1,6 @@
 //! What all verbs share: options, facts, programs, the state, and what happens when a supervisor speaks unasked.
 
-use crate::cgroup::{self, Layout};
+use crate::cgroup::{self, Hasten, Layout};
 use crate::exit;
 use crate::options::HostOptions;
 use crate::paths::Paths;
@@ -32,6 +32,7 @@ pub(crate) struct Node {
     pub(crate) pause_root: PathBuf,
     /// Counts execs, for their names.
     pub(crate) execs: AtomicU64,
+    hasten: Hasten,
     pub(crate) events: mpsc::UnboundedSender<HostEvent>,
     /// Sandboxes whose connection has ended; a task looks after each.
     pub(crate) losses: mpsc::UnboundedSender<Loss>,
@@ -70,6 +71,7 @@ impl Node {
             launch: found.launch,
             pause_root: found.pause_root,
             execs: AtomicU64::new(0),
+            hasten: Hasten::default(),
             events,
             losses,
             state: Mutex::default(),
@@ -79,6 +81,15 @@ impl Node {
     /// The state. Never held over an await.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A process is about to be moved into a cgroup: has the kernel begin what it would wait for. In a tokio runtime.
+    pub(crate) fn hasten(self: &Arc<Self>) {
+        let node = Arc::clone(self);
+        // Nobody waits for it.
+        tokio::task::spawn_blocking(move || {
+            node.hasten.wait(&node.layout, &node.options.cgroup_root)
+        });
     }
 
     /// Tells the driver; without one nobody needs to know.

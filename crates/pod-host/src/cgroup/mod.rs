@@ -2,10 +2,12 @@
 //!
 //! Nothing here ever touches a cgroup outside the node's own root.
 
+mod hasten;
 mod kill;
 mod layout;
 mod pod;
 
+pub(crate) use hasten::Hasten;
 pub(crate) use kill::{processes_of, remove, remove_empty};
 pub(crate) use layout::{Layout, detect};
 pub(crate) use pod::{ensure, leave_pods_alone, own_leaf};

@@ -82,6 +82,7 @@ pub(crate) async fn start(
             target.transpose()?,
         )
     };
+    node.hasten();
     let prepared = {
         let (node, pod) = (Arc::clone(node), pod.clone());
         let (config, image) = (config.clone(), image.clone());

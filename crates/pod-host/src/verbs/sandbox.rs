@@ -51,6 +51,7 @@ pub(crate) async fn run(node: &Arc<Node>, config: &SandboxConfig) -> HostResult<
             )),
         };
     }
+    node.hasten();
     let made = {
         let (node, config) = (Arc::clone(node), config.clone());
         blocking(move || lay_out(&node, &config)).await?
