@@ -55,12 +55,9 @@ impl Rig {
             eprintln!("skipped: needs root");
             return None;
         }
-        let Some(programs) = programs() else {
-            eprintln!(
-                "skipped: podwright-supervisor, -launch and -pause are not built; build the workspace first"
-            );
-            return None;
-        };
+        let programs = programs().expect(
+            "podwright-supervisor, -launch and -pause are missing: run hack/build, or name their folder in PODWRIGHT_BIN_DIR",
+        );
         let alone = ALONE.lock().await;
         let came_from = fs::read_to_string("/proc/self/cgroup").unwrap();
         let dir = tempfile::tempdir().unwrap();
