@@ -329,9 +329,10 @@ async fn start_container<X: Outside>(
             };
         }
     };
+    let reference = pod.reference();
     match world
         .host
-        .start_container(&pod.reference(), &config, &image.facts)
+        .start_container(&reference, &config, &image.facts)
         .await
     {
         Ok(()) => {
@@ -339,6 +340,12 @@ async fn start_container<X: Outside>(
                 .push(events::created(start.kind, &container.name));
             end.events
                 .push(events::started(start.kind, &container.name));
+            let runtime = world.host.observe(&reference.uid).await;
+            let made = runtime.containers.iter().find(|c| c.id == config.id);
+            if let Some(made) = made.filter(|c| !c.clamped.is_empty()) {
+                end.events
+                    .push(events::clamped(start.kind, &container.name, &made.clamped));
+            }
         }
         Err(error) => {
             if error.kind == HostErrorKind::Start {

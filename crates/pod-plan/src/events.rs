@@ -88,6 +88,13 @@ pub fn scheduled(pod: &Pod, node: &NodeName) -> PodEvent {
     }
 }
 
+/// The node could give a container less than it asks for, such as `oom_score_adj -998: clamped to 0`. Kubernetes has no such
+/// event: there a container whose score cannot be set does not start.
+pub fn clamped(kind: ContainerKind, name: &ContainerName, what: &[String]) -> PodEvent {
+    let text = format!("The node gives less than asked for: {}", what.join("; "));
+    PodEvent::of_container(kind, name, EventKind::Normal, "Clamped", text)
+}
+
 /// A pull begins.
 pub fn pulling(kind: ContainerKind, name: &ContainerName, image: &ImageName) -> PodEvent {
     PodEvent::of_container(
