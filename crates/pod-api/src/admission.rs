@@ -37,10 +37,9 @@ pub fn read_one(text: &str) -> ApiResult<Object> {
 /// Defaults, validation, and what this version does not honour: all problems at once. Give it the pod as it was written.
 pub fn admit_pod(pod: wire::Pod, allow_unsupported: bool) -> ApiResult<Admitted> {
     let mut pod = pod;
-    let notes: Vec<FieldNote> = pod_manifest::support(&pod)
-        .into_iter()
-        .filter(|note| note.support != Support::Honoured)
-        .collect();
+    let mut notes = pod_manifest::drop_cluster_token(&mut pod);
+    let judged = pod_manifest::support(&pod).into_iter();
+    notes.extend(judged.filter(|note| note.support != Support::Honoured));
     name_it(&mut pod);
     pod_manifest::defaults(&mut pod);
     let name = pod.metadata.name.clone().unwrap_or_default();

@@ -20,6 +20,7 @@ mod read;
 mod source;
 mod suggest;
 mod support;
+mod token;
 pub mod validate;
 
 pub use convert::{ConvertError, from_model, from_model_status, status_to_model, to_model};
@@ -32,4 +33,5 @@ pub use path::Path;
 pub use problem::{Problem, Problems};
 pub use read::{Document, Object, read_documents};
 pub use support::{FieldNote, Support, support};
+pub use token::drop_cluster_token;
 pub use validate::{FieldError, Options, validate_pod};
