@@ -7,5 +7,6 @@ mod first;
 mod kernel;
 mod lifecycle;
 mod running;
+mod runtime;
 mod security;
 mod volumes;

@@ -115,7 +115,7 @@ impl Origin<'_> {
     fn shown(&self) -> String {
         match self {
             Self::Path(path) => path.display().to_string(),
-            Self::Stream(_) => "standard input".into(),
+            Self::Stream(_) => "the image".into(),
         }
     }
 }

@@ -100,6 +100,20 @@ pub struct PodRef {
     pub uid: PodUid,
 }
 
+/// Most bytes that one file name may have (Linux `NAME_MAX`).
+const NAME_MAX: usize = 255;
+
+impl PodRef {
+    /// Name of the pod's folder below the log root: `<namespace>_<name>_<uid>`, as the kubelet has it. Namespace (63), name (253)
+    /// and uid together may pass what a file name may have; the pod's name is cut then, and the uid still tells pods apart.
+    pub fn log_folder(&self) -> String {
+        let (namespace, name, uid) = (&self.namespace, self.name.as_str(), &self.uid);
+        let rest = namespace.as_str().len() + uid.as_str().len() + 2;
+        let room = name.floor_char_boundary(NAME_MAX.saturating_sub(rest));
+        format!("{namespace}_{}_{uid}", name.get(..room).unwrap_or_default())
+    }
+}
+
 /// Path of a cgroup below the mount point of every hierarchy, such as `/podwright/pod1234`.
 ///
 /// It can be neither empty nor the root: libcontainer kills every process of a cgroup whose path is empty (`spec` threat F3),
@@ -231,6 +245,26 @@ impl PodPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_folder_of_a_pods_logs_has_its_uid_and_fits_a_file_name() {
+        let of = |namespace: usize, name: usize| {
+            PodRef {
+                namespace: "s".repeat(namespace).into(),
+                name: "n".repeat(name).into(),
+                uid: "b96d77a3-3d02-4f7d-8c2a-6a87d10b9986".into(),
+            }
+            .log_folder()
+        };
+        assert_eq!(of(1, 2), "s_nn_b96d77a3-3d02-4f7d-8c2a-6a87d10b9986");
+        for (namespace, name) in [(63, 154), (63, 155), (63, 253), (300, 5)] {
+            let folder = of(namespace, name);
+            assert!(folder.ends_with("_b96d77a3-3d02-4f7d-8c2a-6a87d10b9986"));
+            assert!(namespace > 63 || folder.len() <= NAME_MAX, "{folder}");
+        }
+        assert_eq!(of(63, 154).len(), 255);
+        assert_eq!(of(63, 154), of(63, 155));
+    }
 
     #[test]
     fn a_cgroup_path_can_be_neither_empty_nor_root_nor_climb() {

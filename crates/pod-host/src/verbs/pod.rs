@@ -97,8 +97,7 @@ pub(crate) async fn remove(node: &Arc<Node>, pod: &PodRef, cgroup: &CgroupPath) 
     for cleanup in cleanups {
         note(cleanup.await.at(OTHER, "removing a container's files"));
     }
-    let usual = format!("{}_{}_{}", pod.namespace, pod.name, pod.uid);
-    logs.push(node.options.log_root.join(usual));
+    logs.push(node.options.log_root.join(pod.log_folder()));
     let (work, folder, cgroup) = (Arc::clone(node), node.paths.pod(uid), cgroup.clone());
     let rest = blocking(move || {
         let mut left = Vec::new();

@@ -198,7 +198,7 @@ fn a_damaged_image_is_refused_whole() {
         let error = rig.import(&files, Some("x")).expect_err(what);
         let text = chain(&error);
         assert!(text.contains(words), "{what}: {text}");
-        assert!(text.contains("standard input"), "{what}: {text}");
+        assert!(text.contains("the image"), "{what}: {text}");
         assert_eq!(rig.leftovers(), Vec::<String>::new(), "{what}");
         assert!(rig.store.list().unwrap().is_empty());
     }

@@ -91,10 +91,9 @@ fn mode(of_node: bool, own: NamespaceMode) -> NamespaceMode {
     if of_node { NamespaceMode::Node } else { own }
 }
 
-/// Folder of a pod's logs: `<root>/<namespace>_<name>_<uid>`.
+/// Folder of a pod's logs: `<root>/<namespace>_<name>_<uid>`, the name cut where that is too long.
 pub fn log_directory(pod: &PodRef, root: &HostPath) -> HostPath {
-    let name = format!("{}_{}_{}", pod.namespace, pod.name, pod.uid);
-    HostPath::new(root.as_path().join(name))
+    HostPath::new(root.as_path().join(pod.log_folder()))
 }
 
 #[cfg(test)]
