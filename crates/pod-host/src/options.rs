@@ -18,7 +18,7 @@ pub struct HostOptions {
     pub programs: Programs,
     /// Grows with every start of the node daemon: supervisors refuse older ones.
     pub generation: u64,
-    /// Whether each supervisor keeps one launcher waiting: starts are faster, and an idle pod costs its memory.
+    /// Whether a supervisor has the next launcher wait for a second after a create or an exit: starts are faster, idle pods cost nothing.
     pub launcher_ahead: bool,
     /// How long container logs grow.
     pub logs: LogLimits,
