@@ -85,7 +85,7 @@ impl Backend for Daemon {
     }
 
     async fn create_pod(&self, pod: NewPod) -> ApiResult<PodRef> {
-        self.pods.create(pod)
+        self.pods.create(pod).await
     }
 
     async fn delete_pod(&self, key: &Key, options: DeleteOptions) -> ApiResult<()> {

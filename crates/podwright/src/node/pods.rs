@@ -65,8 +65,28 @@ impl Pods {
         }
     }
 
-    /// Takes a new pod.
-    pub fn create(&self, new: NewPod) -> ApiResult<PodRef> {
+    /// Takes a new pod, and comes back once it is on the disk. It begins to run meanwhile: a power cut that loses its record has ended
+    /// its processes too.
+    pub async fn create(&self, new: NewPod) -> ApiResult<PodRef> {
+        let pod = self.accept(new)?;
+        let (records, uid) = (self.records.clone(), pod.uid.clone());
+        let settled = tokio::task::spawn_blocking(move || records.settle_pod(&uid)).await;
+        match settled.map_err(ApiError::internal)? {
+            Ok(()) => Ok(pod),
+            Err(error) => {
+                let key = Key::new(pod.namespace.as_str(), pod.name.as_str());
+                let now = DeleteOptions {
+                    grace_period_seconds: Some(0),
+                    ..DeleteOptions::default()
+                };
+                // Not accepted, so it must not go on; a pod that is gone already is what is wanted.
+                let _ = self.delete(&key, &now);
+                Err(ApiError::internal(format!("{error:#}")))
+            }
+        }
+    }
+
+    fn accept(&self, new: NewPod) -> ApiResult<PodRef> {
         let now = Timestamp::now();
         let NewPod { mut pod, object } = new;
         if let Err(error) = sysctls(&pod) {
@@ -97,7 +117,7 @@ impl Pods {
                 return Err(ApiError::already_exists("pods", &key.name));
             }
             self.records
-                .keep_pod(&kept)
+                .enter_pod(&kept)
                 .map_err(|e| ApiError::internal(format!("{e:#}")))?;
             self.feed(&pod, &kept);
         }

@@ -71,19 +71,33 @@ impl Records {
         read(&self.memory_file(uid))
     }
 
-    /// Keeps a pod: new, or with its deletion.
+    /// Keeps a new pod so that a daemon which is killed now finds it again. [`Records::settle_pod`] makes it outlast a power cut.
+    pub fn enter_pod(&self, pod: &KeptPod) -> Result<()> {
+        write(&self.pod_file(&pod.pod.metadata.uid), pod, false)
+    }
+
+    /// Waits until a pod that was entered is on the disk. One that is gone already needs no more waiting.
+    pub fn settle_pod(&self, uid: &PodUid) -> Result<()> {
+        let path = self.pod_file(uid);
+        let settled = match fs::File::open(&path) {
+            Ok(file) => file
+                .sync_data()
+                .and_then(|()| fs::File::open(&self.pods)?.sync_all()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(e),
+        };
+        settled.with_context(|| format!("keep {}", path.display()))
+    }
+
+    /// Keeps a pod with its deletion.
     pub fn keep_pod(&self, pod: &KeptPod) -> Result<()> {
-        write(
-            &self.pods.join(format!("{}.json", pod.pod.metadata.uid)),
-            pod,
-            true,
-        )
+        write(&self.pod_file(&pod.pod.metadata.uid), pod, true)
     }
 
     /// Forgets a pod and what its task remembered.
     pub fn forget_pod(&self, uid: &PodUid) -> Result<()> {
         remove(&self.memory_file(uid))?;
-        remove(&self.pods.join(format!("{uid}.json")))
+        remove(&self.pod_file(uid))
     }
 
     /// Every ConfigMap and Secret.
@@ -108,6 +122,10 @@ impl Records {
             c.namespace,
             c.name
         ))
+    }
+
+    fn pod_file(&self, uid: &PodUid) -> PathBuf {
+        self.pods.join(format!("{uid}.json"))
     }
 
     fn memory_file(&self, uid: &PodUid) -> PathBuf {
