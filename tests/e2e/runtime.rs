@@ -326,3 +326,108 @@ fn a_pod_with_the_longest_names_runs_and_its_log_is_found() {
     node.nothing_left_of_pods();
     node.finish();
 }
+
+/// Ends every process of the node at once and clears what a reboot clears.
+fn crash(node: &Node) {
+    let mut folders = vec![PathBuf::from("/sys/fs/cgroup")];
+    let mut ours = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                if entry.path().to_string_lossy().contains(node.word()) {
+                    ours.push(entry.path());
+                }
+                folders.push(entry.path());
+            }
+        }
+    }
+    let pids =
+        |folder: &PathBuf| fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    for pid in ours.iter().map(pids).collect::<String>().lines() {
+        let _ = Command::new("kill").args(["-9", pid]).status();
+    }
+    until("the end of all processes", Duration::from_secs(5), || {
+        ours.iter().all(|folder| pids(folder).is_empty())
+    });
+    let word = node.word();
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mounts = table.lines().filter_map(|l| l.split(' ').nth(4));
+    for mount in mounts.filter(|m| m.contains(word)) {
+        let _ = Command::new("umount").args(["-l", mount]).status();
+    }
+    for folder in ours.iter().rev() {
+        let _ = fs::remove_dir(folder);
+    }
+    fs::remove_dir_all(node.run_dir()).unwrap();
+}
+
+#[test]
+fn after_a_reboot_pods_are_found_again_and_those_that_may_restart_do() {
+    let node = Node::new("reboot");
+    let volume = "  volumes: [{name: v, emptyDir: {}}]\n";
+    let app = format!(
+        "volumeMounts: [{{name: v, mountPath: /v}}], {}",
+        sh("echo x >> /v/f; wc -l < /v/f; sleep 1000")
+    );
+    let ended = pod("ended", "", &sh("exit 5"));
+    let never = pod("never", volume, &app);
+    let always = pod("always", volume, &app).replace("Policy: Never", "Policy: Always");
+    let file = node.file("pods.yaml", &[never, always, ended].join("---\n"));
+    node.run(&["create", "-f", &file]).ok();
+    node.wait_status("never", &["Running"]);
+    node.wait_status("always", &["Running"]);
+    node.wait_status("ended", &["Error"]);
+    crash(&node);
+    node.wait_status("always", &["Running"]);
+    let said = |name: &str| {
+        let pod = node.pod(name);
+        let container = pod["status"]["containerStatuses"][0].clone();
+        (pod["status"]["phase"].clone(), container)
+    };
+    assert_eq!(said("always").1["restartCount"], json!(1));
+    until("the second start", Duration::from_secs(5), || {
+        node.run(&["logs", "always"]).out == "2\n"
+    });
+    until(
+        "the end of what may not restart",
+        Duration::from_secs(5),
+        || said("never").0 == json!("Failed"),
+    );
+    assert_eq!(said("ended").1["state"]["terminated"]["exitCode"], json!(5));
+    node.run(&["delete", "pod", "--all"]).ok();
+    node.nothing_left_of_pods();
+    node.finish();
+}
+
+#[test]
+fn a_projected_volume_holds_all_its_sources_and_a_changed_config_map_reaches_volumes_but_not_sub_paths()
+ {
+    let node = Node::new("projected");
+    let map = |value: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: map}}\ndata: {{key: {value}}}\n"
+        )
+    };
+    node.run(&["create", "-f", &node.file("map.yaml", &map("one"))])
+        .ok();
+    let spec = "  volumes:\n  - name: p\n    projected: {sources: [{configMap: {name: map}}, \
+                {downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}}]}\n  \
+                - {name: d, downwardAPI: {items: [{path: name, fieldRef: {fieldPath: metadata.name}}]}}\n";
+    let app = format!(
+        "volumeMounts: [{{name: p, mountPath: /p}}, {{name: d, mountPath: /d}}, {{name: p, mountPath: /sub, subPath: key}}], {}",
+        sh(
+            "cat /p/key /p/labels; echo; cat /d/name; echo; until [ $(cat /p/key) = two ]; do sleep 0.05; done; cat /sub"
+        )
+    );
+    let file = node.file("pod.yaml", &pod("down", spec, &app));
+    node.run(&["run", "-d", &file]).ok();
+    node.wait_status("down", &["Running"]);
+    let changed = node.file("map.yaml", &map("two"));
+    node.run(&["create", "--replace", "-f", &changed]).ok();
+    node.wait_status("down", &["Completed"]);
+    assert_eq!(
+        node.run(&["logs", "down"]).ok(),
+        "onetier=\"front\"\ndown\none"
+    );
+    node.finish();
+}

@@ -18,6 +18,7 @@ pub struct Volume {
     pub host_path: Option<HostPathSource>,
     pub config_map: Option<ConfigMapSource>,
     pub secret: Option<SecretSource>,
+    #[serde(rename = "downwardAPI")]
     pub downward_api: Option<DownwardApiSource>,
     pub projected: Option<ProjectedSource>,
 }
@@ -153,6 +154,7 @@ pub struct ProjectedSource {
 pub struct Projection {
     pub config_map: Option<ConfigMapSource>,
     pub secret: Option<ProjectedSecret>,
+    #[serde(rename = "downwardAPI")]
     pub downward_api: Option<DownwardApiSource>,
 }
 

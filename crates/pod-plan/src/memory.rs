@@ -242,11 +242,10 @@ impl Memory {
         }
     }
 
-    /// What a volume is made from (a ConfigMap, a Secret) has changed: volumes that failed are tried again at once.
+    /// What a volume is made from (a ConfigMap, a Secret) has changed: volumes that failed are tried again at once, and those that
+    /// are there get the new content.
     pub fn sources_changed(&mut self) {
-        if self.volumes != Readiness::Ready {
-            self.volumes = Readiness::Unknown;
-        }
+        self.volumes = Readiness::Unknown;
         self.start_errors
             .retain(|_, e| e.reason != "CreateContainerConfigError");
     }
