@@ -97,6 +97,15 @@ fn is_terminal(status: &PodStatus) -> bool {
     status.phase.is_some_and(Phase::is_terminal)
 }
 
+/// Whether a container is shown as one that is still to start.
+fn some_wait(status: &PodStatus) -> bool {
+    let mut all = status
+        .init_container_statuses
+        .iter()
+        .chain(&status.container_statuses);
+    all.any(|s| s.state.waiting.is_some())
+}
+
 /// Facts as seen by status or decision: a container that was ended to be started again, whatever its policy says, is not seen as
 /// ended but in that state; as made and not started where the start has failed.
 fn seen_as(draft: &Draft<'_>, state: RunState) -> PodRuntime {
@@ -209,6 +218,10 @@ fn end(draft: &mut Draft<'_>) {
         draft.step(Step::RemovePod, "the pod is deleted and nothing of it runs");
     } else {
         draft.why("the pod has ended; its records stay until it is deleted");
+        // Its end was found out just now, without anything to stop: the next plan makes the status final.
+        if !is_terminal(&draft.observed.memory.status) && some_wait(&draft.memory.status) {
+            draft.wake(draft.now);
+        }
     }
 }
 
