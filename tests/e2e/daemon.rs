@@ -102,6 +102,39 @@ fn a_dead_supervisor_is_noticed_and_nothing_is_left_of_its_sandbox() {
 }
 
 #[test]
+fn a_pod_whose_record_is_broken_is_ended_and_the_others_go_on() {
+    let node = Node::new("broken");
+    for name in ["d", "e"] {
+        let file = node.file(
+            "pod.yaml",
+            &POD.replace("name: d}", &format!("name: {name}}}")),
+        );
+        node.run(&["run", "-d", &file]).ok();
+        node.wait_status(name, &["Running"]);
+    }
+    let uid = node.pod("d")["metadata"]["uid"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    kill(node.daemon().expect("a daemon"));
+    let record = node.root().join(format!("records/pods/{uid}.json"));
+    let text = std::fs::read(&record).unwrap();
+    std::fs::write(&record, &text[..text.len() / 2]).unwrap();
+    assert_eq!(node.status("e"), "Running");
+    assert_eq!(node.status("d"), "");
+    until("the end of what ran of it", Duration::from_secs(10), || {
+        !node.root().join("pods").join(&uid).exists()
+    });
+    let log = std::fs::read_to_string(node.run_dir().join("node.log")).unwrap();
+    assert!(
+        log.contains("cannot be read") && log.contains("has no record any more"),
+        "{log}"
+    );
+    assert_eq!(node.status("e"), "Running");
+    node.finish();
+}
+
+#[test]
 fn a_second_daemon_on_the_same_run_folder_refuses() {
     let node = Node::new("second");
     node.run(&["get", "pods"]).ok();

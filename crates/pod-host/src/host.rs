@@ -65,10 +65,13 @@ impl NodeHost {
         &self.node
     }
 
-    /// Pods of which there is anything, found again or run since.
-    pub fn pods(&self) -> Vec<PodUid> {
+    /// Pods that have a sandbox, found again or run since, each with its pod-level cgroup.
+    pub fn pods(&self) -> Vec<(PodRef, CgroupPath)> {
         let state = self.node.state();
-        state.pods().map(|(uid, _)| uid.clone()).collect()
+        let sandboxes = state.pods().filter_map(|(_, pod)| pod.sandboxes.first());
+        sandboxes
+            .map(|s| (s.config.pod.clone(), s.config.cgroup_parent.clone()))
+            .collect()
     }
 }
 

@@ -219,7 +219,14 @@ async fn a_new_daemon_finds_everything_again_and_no_container_notices() {
     let before = rig.host.observe(&pod().uid).await;
     rig.reopen().await;
     assert_eq!(rig.host.observe(&pod().uid).await, before);
-    assert_eq!(rig.host.pods(), [pod().uid]);
+    assert_eq!(
+        rig.host
+            .pods()
+            .into_iter()
+            .map(|(pod, _)| pod.uid)
+            .collect::<Vec<_>>(),
+        [pod().uid]
+    );
 
     rig.host
         .stop_container(&pod().uid, &app.id, 30_000)

@@ -37,6 +37,10 @@ const OTHER: HostErrorKind = HostErrorKind::Other;
 /// A supervisor that lives answers at once; one that does not in this time is treated as dead, or it would hold up the whole node.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// How often a supervisor that does not answer is asked, and how long is waited between.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Finds every sandbox again. What went wrong with single ones is given as notes: the rest of the node works on.
 pub(crate) async fn all(node: &Arc<Node>) -> HostResult<Vec<String>> {
     let folder = node.paths.sandboxes();
@@ -157,11 +161,20 @@ async fn relink(
     pod: &PodUid,
     id: &SandboxId,
 ) -> HostResult<Linked> {
-    let Ok(socket) = pod_sys::socket::connect(&dir.socket()) else {
-        return Ok(Linked::Dead);
-    };
-    let Some((client, states)) = ask_state(node, socket, pod, id).await else {
-        return Ok(Linked::Refused);
+    let mut tries = TRIES;
+    let (client, states) = loop {
+        let Ok(socket) = pod_sys::socket::connect(&dir.socket()) else {
+            return Ok(Linked::Dead);
+        };
+        if let Some(answer) = ask_state(node, socket, pod, id).await {
+            break answer;
+        }
+        // One that is just dying may still be connected to, for as long as the kernel takes to close its descriptors.
+        tries -= 1;
+        if tries == 0 {
+            return Ok(Linked::Refused);
+        }
+        tokio::time::sleep(PAUSE).await;
     };
     let pause = states.iter().find(|s| s.pause && s.exit.is_none());
     let held = pause.and_then(|s| {

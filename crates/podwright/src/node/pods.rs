@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use pod_api::backend::{ApiResult, DeleteOptions, NewPod, PodRecord};
 use pod_api::error::{ApiError, Reason};
 use pod_api::feed::Key;
+use pod_driver::host::Host;
 use pod_driver::queue::{Handle, Message};
 use pod_driver::task::{Begin, pod_task};
 use pod_driver::world::{Journal, WorldOf};
@@ -48,7 +49,7 @@ impl Pods {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a task for every pod that was kept.
+    /// Begins a task for every pod that was kept, and takes away what runs of a pod that nothing is known of any more.
     pub fn find_again(&self) {
         for (kept, memory) in self.records.pods() {
             let mut pod = kept.pod.clone();
@@ -62,6 +63,25 @@ impl Pods {
                     log_attempts,
                 },
             );
+        }
+        self.take_away_unknown();
+    }
+
+    /// Pods whose record is lost (set aside because it cannot be read): nobody could ever delete them.
+    fn take_away_unknown(&self) {
+        let known = self.lock();
+        let all = self.world.host.pods().into_iter();
+        for (pod, cgroup) in all.filter(|(pod, _)| !known.contains_key(&pod.uid)) {
+            eprintln!(
+                "pod {}/{} ({}) has no record any more; what runs of it is ended and removed",
+                pod.namespace, pod.name, pod.uid
+            );
+            let host = Arc::clone(&self.world.host);
+            tokio::spawn(async move {
+                if let Err(error) = host.remove_pod(&pod, &cgroup).await {
+                    eprintln!("pod {}/{} ({}): {error}", pod.namespace, pod.name, pod.uid);
+                }
+            });
         }
     }
 
