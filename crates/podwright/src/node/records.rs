@@ -18,6 +18,7 @@ use pod_plan::memory::Memory;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -221,45 +222,49 @@ impl Later {
     }
 }
 
-/// How long a value waits for a newer one of the same pod.
+/// How long values are gathered after a write, so that a pod that changes often is written a few times a second at most.
 const GATHER: std::time::Duration = std::time::Duration::from_millis(300);
 
-/// Starts the writer. It ends when every [`Later`] is gone.
+type Newest = BTreeMap<PodUid, Option<Arc<Memory>>>;
+
+/// Starts the writer. The first value after a rest is written at once. It ends when every [`Later`] is gone.
 pub fn later(records: Records) -> (Later, tokio::task::JoinHandle<()>) {
-    let (sender, mut queue) =
-        tokio::sync::mpsc::unbounded_channel::<(PodUid, Option<Arc<Memory>>)>();
+    let (sender, mut queue) = tokio::sync::mpsc::unbounded_channel();
     let task = tokio::spawn(async move {
-        let mut open = true;
-        while open {
-            let Some((uid, memory)) = queue.recv().await else {
-                return;
-            };
-            let mut newest = std::collections::BTreeMap::from([(uid, memory)]);
-            let gather = tokio::time::sleep(GATHER);
-            tokio::pin!(gather);
-            loop {
-                tokio::select! {
-                    () = &mut gather => break,
-                    next = queue.recv() => match next {
-                        Some((uid, memory)) => { newest.insert(uid, memory); }
-                        None => { open = false; break; }
-                    },
-                }
-            }
-            let records = records.clone();
-            let written = tokio::task::spawn_blocking(move || {
-                for (uid, memory) in newest {
-                    let written = match memory {
-                        Some(memory) => records.keep_memory(&uid, &memory),
-                        None => records.forget_pod(&uid),
-                    };
-                    if let Err(error) = written {
-                        eprintln!("{error:#}");
+        while let Some((uid, memory)) = queue.recv().await {
+            let mut newest = Newest::from([(uid, memory)]);
+            while !newest.is_empty() {
+                keep(&records, std::mem::take(&mut newest)).await;
+                let gather = tokio::time::sleep(GATHER);
+                tokio::pin!(gather);
+                loop {
+                    tokio::select! {
+                        () = &mut gather => break,
+                        next = queue.recv() => match next {
+                            Some((uid, memory)) => { newest.insert(uid, memory); }
+                            None => break,
+                        },
                     }
                 }
-            });
-            let _ = written.await;
+            }
         }
     });
     (Later(sender), task)
+}
+
+async fn keep(records: &Records, newest: Newest) {
+    let records = records.clone();
+    let written = tokio::task::spawn_blocking(move || {
+        for (uid, memory) in newest {
+            let written = match memory {
+                Some(memory) => records.keep_memory(&uid, &memory),
+                None => records.forget_pod(&uid),
+            };
+            if let Err(error) = written {
+                eprintln!("{error:#}");
+            }
+        }
+    });
+    // It only fails when the runtime ends.
+    let _ = written.await;
 }
