@@ -190,3 +190,42 @@ fn hosts_hostname_and_resolv_conf_are_the_pods_own() {
     );
     node.finish();
 }
+
+#[test]
+fn mounts_travel_out_of_a_bidirectional_mount_and_a_private_one_is_refused() {
+    let node = Node::new("propagation");
+    let base = node.folder().join("p");
+    fs::create_dir(&base).unwrap();
+    let mount = |arguments: &[&str]| {
+        let status = std::process::Command::new("mount").args(arguments).status();
+        assert!(status.unwrap().success(), "mount {arguments:?}");
+    };
+    let path = base.display().to_string();
+    mount(&["-t", "tmpfs", "t", &path]);
+    mount(&["--make-private", &path]);
+    let volume = format!("{{name: h, hostPath: {{path: {path}}}}}");
+    let mounts = "{name: h, mountPath: /h, mountPropagation: Bidirectional}";
+    let script = "mkdir -p /h/in && mount -t tmpfs inner /h/in && touch /h/in/seen";
+    let text = once("b", &volume, mounts, script).replace(
+        "image: busybox",
+        "image: busybox, securityContext: {privileged: true}",
+    );
+    let file = node.file("pod.yaml", &text);
+    node.run(&["run", "-d", &file]).ok();
+    let said = e2e_wait_message(&node, "b");
+    assert!(said.contains("but it is not a shared mount"), "{said}");
+    node.run(&["delete", "pod", "b", "--now"]).ok();
+    mount(&["--make-shared", &path]);
+    let outcome = node.run(&["run", &file]);
+    let seen = base.join("in/seen").exists();
+    // Unmounted before anything can fail: the leak check and the folder's removal come after.
+    for place in [base.join("in"), base.clone()] {
+        let _ = std::process::Command::new("umount")
+            .arg(&place)
+            .stderr(std::process::Stdio::null())
+            .status();
+    }
+    outcome.ok();
+    assert!(seen, "the mount did not travel");
+    node.finish();
+}

@@ -2,7 +2,9 @@
 
 use crate::failure::At;
 use crate::paths::Paths;
-use crate::volumes::{Problem, open_host_path, open_sub_path, open_volume, place};
+use crate::volumes::{
+    Problem, check_propagation, open_host_path, open_sub_path, open_volume, place,
+};
 use pod_driver::host::{HostError, HostErrorKind, HostResult};
 use pod_model::config::{ContainerConfig, Mount, MountSource};
 use pod_model::ids::{HostPath, PodUid};
@@ -44,6 +46,7 @@ fn one(
         MountSource::Host(path, kind) => {
             let path = path.as_path().to_owned();
             let root = open_host_path(&path, *kind).at(KIND, volume(mount))?;
+            check_propagation(mount.propagation, &path).at(KIND, volume(mount))?;
             // A type was checked on what was opened: that, and not whatever the path means later, is mounted.
             (path, root, *kind == HostPathType::Unset)
         }
