@@ -209,7 +209,7 @@ spec:
 }
 
 #[test]
-fn oom_score_adj_is_set_or_clamped_and_the_status_says_so() {
+fn a_best_effort_container_has_the_highest_oom_score_adj() {
     let node = Node::new("oomscore");
     let file = node.file(
         "pod.yaml",

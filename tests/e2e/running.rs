@@ -159,8 +159,7 @@ spec:
     assert!(
         unknown
             .err
-            .contains("container nosuch is not valid for pod l")
-            || unknown.err.contains("nosuch"),
+            .contains("container nosuch is not valid for pod l out of: app"),
         "{}",
         unknown.err
     );

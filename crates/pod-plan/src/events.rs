@@ -1,4 +1,4 @@
-//! Events of a pod: their texts, as Kubernetes v1.36 has them, and how repeated ones are counted.
+//! Events of a pod: their texts, as Kubernetes v1.36 has them.
 
 use jiff::{SignedDuration, Timestamp};
 use pod_model::event::{Event, EventKind};
@@ -19,9 +19,6 @@ pub struct PodEvent {
     /// Who says it: `kubelet`, or `default-scheduler` for Scheduled.
     pub component: String,
 }
-
-/// What counting does to an event that was said before.
-const SAME_MESSAGE_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 
 impl PodEvent {
     /// An event about the pod as a whole.
@@ -237,83 +234,4 @@ pub fn sandbox_changed() -> PodEvent {
 /// The pod ran into `activeDeadlineSeconds`.
 pub fn deadline_exceeded(message: &str) -> PodEvent {
     PodEvent::of_pod(EventKind::Normal, "DeadlineExceeded", message)
-}
-
-/// Enters an event into the list of a pod's events: one that was said in the same words within the last hour is counted, not
-/// repeated (`x5 over 10m`). Of more than `keep` records the ones not heard of for longest are dropped.
-pub fn enter(list: &mut Vec<Event>, pod: &PodRef, event: PodEvent, now: Timestamp, keep: usize) {
-    let new = event.at(pod.clone(), now);
-    let same = list
-        .iter_mut()
-        .find(|e| e.repeats(&new) && now.duration_since(e.last) <= SAME_MESSAGE_WINDOW);
-    match same {
-        Some(record) => {
-            record.count = record.count.saturating_add(1);
-            record.last = record.last.max(now);
-        }
-        None => list.push(new),
-    }
-    while list.len() > keep {
-        let oldest = list.iter().enumerate().min_by_key(|(_, e)| e.last);
-        match oldest.map(|(i, _)| i) {
-            Some(i) => list.remove(i),
-            None => break,
-        };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn pod() -> PodRef {
-        PodRef {
-            namespace: "ns".into(),
-            name: "p".into(),
-            uid: "u".into(),
-        }
-    }
-
-    #[test]
-    fn the_same_words_within_an_hour_are_counted_and_later_ones_are_said_again() {
-        let mut list = Vec::new();
-        let name: ContainerName = "c".into();
-        for second in [0, 60, 600, 600 + 3601] {
-            let event = started(ContainerKind::Init, &name);
-            enter(&mut list, &pod(), event, at(second), 10);
-        }
-        enter(
-            &mut list,
-            &pod(),
-            started(ContainerKind::App, &name),
-            at(5000),
-            10,
-        );
-        let told: Vec<(&str, u32, Timestamp, Timestamp)> = list
-            .iter()
-            .map(|e| (e.field_path.as_str(), e.count, e.first, e.last))
-            .collect();
-        assert_eq!(
-            told,
-            [
-                ("spec.initContainers{c}", 3, at(0), at(600)),
-                ("spec.initContainers{c}", 1, at(4201), at(4201)),
-                ("spec.containers{c}", 1, at(5000), at(5000)),
-            ]
-        );
-    }
-
-    #[test]
-    fn of_too_many_events_those_not_heard_of_for_longest_go() {
-        let mut list = Vec::new();
-        for (second, reason) in [(0, "A"), (1, "B"), (2, "A"), (3, "C")] {
-            enter(&mut list, &pod(), pod_warning(reason, ""), at(second), 2);
-        }
-        let left: Vec<&str> = list.iter().map(|e| e.reason.as_str()).collect();
-        assert_eq!(left, ["A", "C"]);
-    }
 }

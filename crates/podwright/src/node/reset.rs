@@ -58,7 +58,6 @@ pub async fn reset(
     }
     progress.step("removing images, records and logs");
     let (root, logs) = (places.root.clone(), places.logs.clone());
-    let own_logs = logs.starts_with(&root) || logs.file_name().is_some();
     tokio::task::spawn_blocking(move || {
         for name in [
             "images",
@@ -71,9 +70,7 @@ pub async fn reset(
         ] {
             remove_tree(&root.join(name))?;
         }
-        if own_logs {
-            remove_if_empty(&logs);
-        }
+        remove_if_empty(&logs);
         for entry in std::fs::read_dir(&root).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|t| t.is_file()) {
                 let _ = std::fs::remove_file(entry.path());

@@ -274,7 +274,7 @@ fn capabilities() -> [Check; 2] {
                 "not there"
             },
             "oom_score_adj below the daemon's own, and raised resource limits",
-            "nothing, if that is as it should be: such values are clamped, and the pod's status says so",
+            "nothing, if that is as it should be: such values are clamped, and an event of the pod says so",
         ),
     ]
 }
