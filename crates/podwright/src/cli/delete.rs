@@ -3,6 +3,7 @@
 use super::args::DeleteArgs;
 use super::connect::{Places, connect};
 use super::exit::{Code, Failure, Outcome};
+use super::find::find_all;
 use super::output::{note, print};
 use super::target::{Target, Targets, targets};
 use super::time::duration;
@@ -37,7 +38,10 @@ pub async fn delete(args: &DeleteArgs, places: &Places) -> Outcome<u8> {
                 "error: resource(s) were provided, but no name was specified (--all takes every one)",
             ));
         }
-        Targets::Kinds(kinds) => find(args, &client, &kinds).await?,
+        Targets::Kinds(kinds) => {
+            let scope = (!args.all_namespaces).then(|| args.namespace.or_default());
+            find_all(&client, &kinds, scope, args.selector.as_deref()).await?
+        }
     };
     if named.is_empty() {
         print("No resources found\n")?;
@@ -55,24 +59,6 @@ pub async fn delete(args: &DeleteArgs, places: &Places) -> Outcome<u8> {
                 ))
             }),
     }
-}
-
-async fn find(args: &DeleteArgs, client: &Client, kinds: &[Resource]) -> Outcome<Vec<Target>> {
-    let scope = (!args.all_namespaces).then(|| args.namespace.or_default());
-    let selectors = Selectors {
-        labels: args.selector.clone().unwrap_or_default(),
-        ..Selectors::default()
-    };
-    let mut found = Vec::new();
-    for resource in kinds {
-        let list = client.list(*resource, scope, &selectors).await?;
-        found.extend(items(list).iter().map(|object| Target {
-            resource: *resource,
-            namespace: text(object, "/metadata/namespace").to_owned(),
-            name: text(object, "/metadata/name").to_owned(),
-        }));
-    }
-    Ok(found)
 }
 
 async fn remove(args: &DeleteArgs, client: &Client, named: &[Target]) -> Outcome<u8> {

@@ -12,6 +12,7 @@ mod describe;
 mod doctor;
 mod events;
 mod exec;
+mod find;
 mod get;
 mod image;
 mod logs;

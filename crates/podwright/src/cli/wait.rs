@@ -3,11 +3,12 @@
 use super::args::WaitArgs;
 use super::connect::{Places, connect};
 use super::exit::{Code, Failure, Outcome};
+use super::find::find_all;
 use super::output::print;
 use super::target::{Target, Targets, targets};
 use super::time::duration;
 use super::view::{items, text};
-use pod_api::client::{Client, Resource, Selectors};
+use pod_api::client::{Client, Selectors};
 use pod_api::error::Reason;
 use pod_api::feed::ChangeKind;
 use serde_json::Value;
@@ -147,7 +148,10 @@ pub async fn wait(args: &WaitArgs, places: &Places) -> Outcome<u8> {
                 "error: resource(s) were provided, but no name was specified",
             ));
         }
-        Targets::Kinds(kinds) => find(args, &client, &kinds).await?,
+        Targets::Kinds(kinds) => {
+            let scope = (!args.all_namespaces).then(|| args.namespace.or_default());
+            find_all(&client, &kinds, scope, args.selector.as_deref()).await?
+        }
     };
     if named.is_empty() {
         return Err(Failure::new(
@@ -175,24 +179,6 @@ pub async fn wait(args: &WaitArgs, places: &Places) -> Outcome<u8> {
         print(&format!("{kind}/{} condition met\n", target.name))?;
     }
     Ok(0)
-}
-
-async fn find(args: &WaitArgs, client: &Client, kinds: &[Resource]) -> Outcome<Vec<Target>> {
-    let scope = (!args.all_namespaces).then(|| args.namespace.or_default());
-    let selectors = Selectors {
-        labels: args.selector.clone().unwrap_or_default(),
-        ..Selectors::default()
-    };
-    let mut found = Vec::new();
-    for resource in kinds {
-        let list = client.list(*resource, scope, &selectors).await?;
-        found.extend(items(list).iter().map(|object| Target {
-            resource: *resource,
-            namespace: text(object, "/metadata/namespace").to_owned(),
-            name: text(object, "/metadata/name").to_owned(),
-        }));
-    }
-    Ok(found)
 }
 
 async fn one(client: &Client, target: &Target, until: &Until) -> Outcome<()> {
