@@ -3,9 +3,11 @@
 pub mod describe;
 pub mod duration;
 pub mod events;
+pub mod explain;
 pub mod image;
 pub mod plan_view;
 pub mod pod_row;
 pub mod table;
 pub mod tabs;
 pub mod text;
+pub mod timeline;
