@@ -3,6 +3,16 @@
 //! A [`Node`] has its own root, run and log folders, its own cgroup prefix, and talks to the real `podwright` binary. Cases run one
 //! after the other (`--test-threads=1`): the leak check looks at the whole machine.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a case ends at the first thing that is not as it says"
+)]
+
 pub mod leak;
 pub mod node;
 

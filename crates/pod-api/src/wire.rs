@@ -197,10 +197,14 @@ fn extras_of(pod: &Value) -> Extras {
             entry.push((text(&device["devicePath"]), text(&device["name"])));
         }
     }
+    let spec = |field: &str| pod.get("spec").and_then(|s| s.get(field));
     Extras {
-        runtime_class_name: pod["spec"]["runtimeClassName"].as_str().map(str::to_owned),
+        runtime_class_name: spec("runtimeClassName")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
         controlled_by: controller.map(|o| format!("{}/{}", text(&o["kind"]), text(&o["name"]))),
-        node_selector: serde_json::from_value(pod["spec"]["nodeSelector"].clone())
+        node_selector: spec("nodeSelector")
+            .and_then(|selector| BTreeMap::deserialize(selector).ok())
             .unwrap_or_default(),
         tolerations: tolerations.collect(),
         topology_spread: spread.collect(),

@@ -1,5 +1,15 @@
 //! The real server and the real client over a real socket, a fake node behind them.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it says"
+)]
+
 mod fake;
 
 use fake::Node;

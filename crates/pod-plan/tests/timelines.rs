@@ -1,5 +1,15 @@
 //! The worked examples of pods' lives, played in virtual time.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it says"
+)]
+
 mod world;
 
 use pod_model::status::Phase;

@@ -204,8 +204,8 @@ impl State {
         if running(name) {
             wrong.push(format!("{name} was started while it runs"));
         }
-        let place = pod.spec.init_containers.iter().position(|c| c.name == name);
-        let before = &pod.spec.init_containers[..place.unwrap_or(pod.spec.init_containers.len())];
+        let inits = pod.spec.init_containers.iter();
+        let before: Vec<_> = inits.take_while(|c| c.name != name).collect();
         let apps_ran = pod
             .spec
             .containers

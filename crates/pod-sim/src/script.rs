@@ -42,11 +42,11 @@ impl Script {
         let mut rng = Rng::with_seed(seed);
         let inits = rng.usize(0..4);
         let apps = rng.usize(1..4);
-        let policy = [
-            RestartPolicy::Always,
-            RestartPolicy::OnFailure,
-            RestartPolicy::Never,
-        ][rng.usize(0..3)];
+        let policy = match rng.usize(0..3) {
+            0 => RestartPolicy::Always,
+            1 => RestartPolicy::OnFailure,
+            _ => RestartPolicy::Never,
+        };
         let mut runs = BTreeMap::new();
         let mut list = |kind: &str, count: usize, rng: &mut Rng| -> Vec<Container> {
             let mut one = |i: usize, rng: &mut Rng| {

@@ -1,5 +1,15 @@
 //! Lives hold what must hold, and a host that is used wrongly says so.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it says"
+)]
+
 use pod_driver::host::Host;
 use pod_model::config::{ImageFacts, SandboxConfig};
 use pod_sim::clock::VirtualClock;

@@ -3,6 +3,16 @@
 //! `<bundle>/script` is what the container runs, `<bundle>/cgroups` lists cgroup folders to make and to put it in, and `<bundle>/manner`
 //! says how to behave: `fail`, `silent` (ends without an answer), `hang`, `leak` (leaves a descriptor open), or nothing special.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a stand-in for tests may end at the first thing that is not as it says"
+)]
+
 use pod_sys::{frame, pidfd, process};
 use pod_wire::launch::{LaunchReply, LaunchRequest};
 use rustix::io::{FdFlags, fcntl_setfd};

@@ -1,5 +1,15 @@
 //! Containers from create to delete, through the real binary and a scripted launcher.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it says"
+)]
+
 mod common;
 
 use common::{Sandbox, until};

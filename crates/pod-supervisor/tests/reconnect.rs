@@ -1,5 +1,15 @@
 //! Node daemons that come and go, and a supervisor that dies.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it says"
+)]
+
 mod common;
 
 use common::{PATIENCE, Sandbox, until};

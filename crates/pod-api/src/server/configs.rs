@@ -87,7 +87,8 @@ pub(super) async fn replace<B: Backend>(
     }
     let key = config.key();
     let before = listing::find(node.configs(kind), kind.resource(), &key)?;
-    if before.value.object["immutable"] == true && before.value.data != config.data {
+    let immutable = before.value.object.get("immutable") == Some(&Value::Bool(true));
+    if immutable && before.value.data != config.data {
         return Err(ApiError::new(
             crate::error::Reason::Invalid,
             format!(

@@ -106,7 +106,10 @@ impl Served for ConfigRecord {
 
     fn field(&self, key: &Key, name: &str) -> String {
         match name {
-            "type" => self.object["type"].as_str().unwrap_or_default().to_owned(),
+            "type" => {
+                let kind = self.object.get("type").and_then(Value::as_str);
+                kind.unwrap_or_default().to_owned()
+            }
             _ => metadata_field(key, name),
         }
     }

@@ -65,8 +65,8 @@ pub fn sysctls(pod: &Pod) -> Result<BTreeMap<String, String>, SysctlError> {
 
 /// `net/ipv4/a.b` as `net.ipv4.a/b`: the first of the two signs is the one that parts.
 fn dotted(name: &str) -> String {
-    match name.find(['.', '/']) {
-        Some(place) if name[place..].starts_with('/') => name
+    match name.find(['.', '/']).and_then(|place| name.get(place..)) {
+        Some(rest) if rest.starts_with('/') => name
             .chars()
             .map(|c| match c {
                 '/' => '.',

@@ -101,13 +101,17 @@ fn config_table(resource: Resource, objects: &[Value], columns: Columns, now: Ti
         if resource == Resource::Secrets {
             cells.push(text(object, "/type").to_owned());
         }
-        let keys = |field: &str| object[field].as_object().map_or(0, serde_json::Map::len);
+        let keys = |field: &str| {
+            let map = object.get(field).and_then(Value::as_object);
+            map.map_or(0, serde_json::Map::len)
+        };
         cells.push((keys("data") + keys("binaryData")).to_string());
         let created = text(object, "/metadata/creationTimestamp").parse().ok();
         cells.push(since(created, now));
         if columns.labels {
-            let labels = object["metadata"]["labels"].clone();
-            let labels = serde_json::from_value(labels).unwrap_or_default();
+            let labels = object.pointer("/metadata/labels").cloned();
+            let labels = labels.and_then(|l| serde_json::from_value(l).ok());
+            let labels = labels.unwrap_or_default();
             cells.push(pod_print::describe::label_list(&labels));
         }
         table.rows.push(cells);

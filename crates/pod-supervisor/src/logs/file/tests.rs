@@ -68,7 +68,7 @@ fn a_file_is_rotated_before_it_passes_its_limit_and_the_oldest_goes() {
         place
             .read(name)
             .lines()
-            .map(|l| l[11..].to_owned())
+            .map(|l| l.get(11..).unwrap().to_owned())
             .collect::<Vec<_>>()
     };
     assert_eq!(numbers("log"), ["6"]);

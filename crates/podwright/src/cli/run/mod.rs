@@ -125,15 +125,16 @@ async fn same(client: &Client, source: &Source, namespace: Option<&str>) -> Outc
         return Ok(false);
     };
     let wanted = source.json()?;
-    let filled = |v: &Value| match v {
-        Value::Object(map) if map.is_empty() => Value::Null,
-        other => other.clone(),
+    // Null, an empty map and absence say the same.
+    let filled = |object: &'_ Value, field: &str| {
+        let map = object.get(field).and_then(Value::as_object);
+        map.filter(|m| !m.is_empty()).cloned()
     };
     let fields = ["data", "binaryData"];
-    Ok(wanted["stringData"].is_null()
+    Ok(wanted.get("stringData").is_none_or(Value::is_null)
         && fields
             .iter()
-            .all(|f| filled(&there[*f]) == filled(&wanted[*f])))
+            .all(|f| filled(&there, f) == filled(&wanted, f)))
 }
 
 async fn follow_it(
