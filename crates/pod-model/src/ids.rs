@@ -73,6 +73,8 @@ text_id! {
     PodName,
     /// `metadata.namespace`.
     Namespace,
+    /// `metadata.name` of a Service.
+    ServiceName,
     /// `name` of a container of any kind, unique within a pod.
     ContainerName,
     /// `name` of a volume of a pod.

@@ -23,5 +23,6 @@ pub mod quantity;
 pub mod resources;
 pub mod restart;
 pub mod runtime;
+pub mod service;
 pub mod status;
 pub mod volume;
