@@ -14,6 +14,7 @@ mod bad_input;
 mod configs;
 mod daemon;
 mod first;
+mod insight;
 mod kernel;
 mod lifecycle;
 mod running;

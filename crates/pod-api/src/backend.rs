@@ -8,6 +8,7 @@ use pod_model::config::ExecConfig;
 use pod_model::event::Event;
 use pod_model::ids::PodRef;
 use pod_model::pod::Pod;
+use pod_model::runtime::PodRuntime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -100,6 +101,18 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Why the pod is where it is: the next steps of its plan and when it wakes up next, as JSON for people and programs.
     fn plan_of(&self, key: &Key) -> impl Future<Output = ApiResult<Value>> + Send;
+
+    /// Every sandbox and every attempt of every container that there is a record of.
+    fn attempts_of(&self, key: &Key) -> impl Future<Output = ApiResult<Attempts>> + Send;
+}
+
+/// When everything of a pod ran, exact to what was recorded (the API's own times are whole seconds).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attempts {
+    /// When the pod was accepted.
+    pub accepted: Option<Timestamp>,
+    /// Its sandboxes and containers.
+    pub runtime: PodRuntime,
 }
 
 /// A pod as the API shows it.

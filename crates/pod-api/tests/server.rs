@@ -691,6 +691,10 @@ async fn the_node_tells_of_itself_and_strange_requests_get_a_status() {
     );
     let missing = node.client.plan_of("default", "zzz").await.unwrap_err();
     assert_eq!(reason(&missing), Some(Reason::NotFound));
+    let attempts = node.client.attempts_of("default", "a").await.unwrap();
+    assert!(attempts.accepted.is_some() && attempts.runtime.containers.is_empty());
+    let missing = node.client.attempts_of("default", "zzz").await;
+    assert_eq!(reason(&missing.unwrap_err()), Some(Reason::NotFound));
     let odd = Selectors {
         labels: "a of (b)".to_owned(),
         ..Selectors::default()

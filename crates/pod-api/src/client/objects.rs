@@ -2,6 +2,7 @@
 
 use super::path::Target;
 use super::{Client, ClientError, build, read_json};
+use crate::backend::Attempts;
 use hyper::Method;
 use hyper::header::WARNING;
 use serde_json::{Value, json};
@@ -157,13 +158,13 @@ impl Client {
         grace_period_seconds: Option<i64>,
         uid: Option<&str>,
     ) -> Result<Value, ClientError> {
-        let mut options = json!({"kind": "DeleteOptions", "apiVersion": "v1"});
-        if let Some(grace) = grace_period_seconds {
-            options["gracePeriodSeconds"] = grace.into();
-        }
-        if let Some(uid) = uid {
-            options["preconditions"] = json!({"uid": uid});
-        }
+        // What is null counts as absent.
+        let options = json!({
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "gracePeriodSeconds": grace_period_seconds,
+            "preconditions": {"uid": uid},
+        });
         let target = resource.one(namespace, name);
         self.json(Method::DELETE, &target, Some(&options)).await
     }
@@ -175,6 +176,16 @@ impl Client {
             .child("pods")
             .child(name)
             .child("plan");
+        self.json(Method::GET, &target, None).await
+    }
+
+    /// When everything of a pod ran.
+    pub async fn attempts_of(&self, namespace: &str, name: &str) -> Result<Attempts, ClientError> {
+        let target = Target::new("/apis/podwright.io/v1/namespaces")
+            .child(namespace)
+            .child("pods")
+            .child(name)
+            .child("attempts");
         self.json(Method::GET, &target, None).await
     }
 }

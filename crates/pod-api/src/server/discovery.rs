@@ -74,6 +74,7 @@ pub(super) async fn own() -> Json<Value> {
             resource("images", false, "Image", &["create", "delete", "list"]),
             resource("node", false, "NodeInfo", &["get"]),
             resource("pods/plan", true, "Plan", &["get"]),
+            resource("pods/attempts", true, "Attempts", &["get"]),
         ],
     }))
 }

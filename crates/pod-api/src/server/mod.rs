@@ -142,4 +142,8 @@ fn own_group<B: Backend>() -> Router<Arc<B>> {
             "/namespaces/{namespace}/pods/{name}/plan",
             get(own::plan::<B>),
         )
+        .route(
+            "/namespaces/{namespace}/pods/{name}/attempts",
+            get(own::attempts::<B>),
+        )
 }

@@ -2,7 +2,7 @@
 
 use super::archive::{BodyReader, answer_steps};
 use super::listing;
-use crate::backend::{ApiResult, Backend, ImageImport, NodeInfo};
+use crate::backend::{ApiResult, Attempts, Backend, ImageImport, NodeInfo};
 use crate::error::ApiError;
 use crate::feed::Key;
 use axum::Json;
@@ -73,6 +73,15 @@ pub(super) async fn remove_image<B: Backend>(
     }
     let done = node.remove_image(&query.name, query.force).await?;
     Ok(Json(json!({"done": done})))
+}
+
+pub(super) async fn attempts<B: Backend>(
+    State(node): State<Arc<B>>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> ApiResult<Json<Attempts>> {
+    let key = Key::new(namespace, name);
+    listing::find(node.pods(), "pods", &key)?;
+    Ok(Json(node.attempts_of(&key).await?))
 }
 
 pub(super) async fn plan<B: Backend>(

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use pod_api::backend::{
-    ApiResult, Backend, ConfigKind, ConfigRecord, DeleteOptions, ImageImport, ImageRecord, NewPod,
-    NodeInfo, PodRecord, Progress,
+    ApiResult, Attempts, Backend, ConfigKind, ConfigRecord, DeleteOptions, ImageImport,
+    ImageRecord, NewPod, NodeInfo, PodRecord, Progress,
 };
 use pod_api::client::Client;
 use pod_api::error::ApiError;
@@ -255,6 +255,14 @@ impl Backend for Fake {
     async fn reset(&self, progress: Progress) -> ApiResult<()> {
         progress.step("resetting");
         Ok(())
+    }
+
+    async fn attempts_of(&self, key: &Key) -> ApiResult<Attempts> {
+        let record = self.pods.get(key).unwrap().value;
+        Ok(Attempts {
+            accepted: record.pod.metadata.creation_timestamp,
+            ..Attempts::default()
+        })
     }
 
     async fn plan_of(&self, key: &Key) -> ApiResult<Value> {

@@ -82,7 +82,7 @@ fn a_failing_init_container_is_named_with_its_place_its_last_exit_its_last_words
          \x20 restarts      2\n\
          \x20 last exit     attempt 2: exit code 3 (Error), 10s ago\n\
          \x20 last lines    no route to host\n\
-         \x20 next look     at 2026-01-01T00:01:10Z, in 10.0s\n\
+         \x20 next look     at 00:01:10Z, in 10.0s\n\
          \x20 plan          fetch is in back-off\n\
          \x20 not true      Initialized=False: ContainersNotInitialized: containers with incomplete status: [fetch render]\n\
          \x20 try           podwright logs p -c fetch --all-attempts\n"

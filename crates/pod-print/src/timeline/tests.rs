@@ -136,7 +136,7 @@ fn the_chart_fits_the_terminal_and_every_attempt_shows() {
     let text: Vec<String> = line.lines(80).into_iter().map(|l| l.text).collect();
     assert_eq!(
         text.join("\n"),
-        "default/p   from 2026-01-01T00:00:00Z to 2026-01-01T00:00:10Z (10.0s)\n\
+        "default/p   from 2026-01-01T00:00:00.000Z to 2026-01-01T00:00:10.000Z (10.0s)\n\
          KIND      NAME    ATTEMPT   TOOK    RESULT      0s ─────────────────────── 10.0s\n\
          sandbox           0         9.50s   Ready        ███████████████████████████████\n\
          init      fetch   0         1.00s   Error (3)      ███\n\

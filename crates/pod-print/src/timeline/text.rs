@@ -34,8 +34,8 @@ impl Timeline {
         let mut lines = vec![plain(format!(
             "{}   from {} to {} ({})",
             harmless(&self.pod),
-            self.from,
-            self.to,
+            clock(self.from),
+            clock(self.to),
             took(self.length_ms())
         ))];
         for (i, row) in table.lines().enumerate() {
@@ -117,6 +117,10 @@ impl Timeline {
         let line = width.saturating_sub(end.chars().count() + 4);
         format!("0s {} {end}", "─".repeat(line))
     }
+}
+
+fn clock(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 fn plain(text: String) -> Line {

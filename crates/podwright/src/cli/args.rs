@@ -97,6 +97,10 @@ pub enum Command {
     Get(GetArgs),
     /// Tell everything about pods, with their events.
     Describe(DescribeArgs),
+    /// Say why a pod is where it is: which container holds it up, how that ended last, when it is tried again.
+    Explain(ExplainArgs),
+    /// Show when each attempt of each container ran, and when nothing did.
+    Timeline(TimelineArgs),
     /// Show what a container wrote, in this attempt or an earlier one.
     Logs(LogsArgs),
     /// Run a program in a running container.
@@ -280,6 +284,45 @@ pub struct DescribeArgs {
     /// Show the events, too.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
     pub show_events: bool,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The pod: NAME or pod/NAME.
+    #[arg(value_name = "POD")]
+    pub pod: String,
+    /// The namespace.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+    /// How many of the last lines of its log to show.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub lines: u64,
+    /// How to print.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<DataOutput>,
+}
+
+/// How a timeline is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TimelineOutput {
+    Svg,
+    Json,
+    Yaml,
+}
+
+/// `timeline`.
+#[derive(Debug, Args)]
+pub struct TimelineArgs {
+    /// The pod: NAME or pod/NAME.
+    #[arg(value_name = "POD")]
+    pub pod: String,
+    /// The namespace.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+    /// How to print, instead of a chart for the terminal.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<TimelineOutput>,
 }
 
 /// `logs`.

@@ -12,6 +12,7 @@ mod describe;
 mod doctor;
 mod events;
 mod exec;
+mod explain;
 mod find;
 mod get;
 mod image;
@@ -115,6 +116,8 @@ async fn work(cli: &Cli, places: &Places) -> Outcome<u8> {
         Command::Create(args) => create::create(args, places).await,
         Command::Get(args) => get::get(args, places).await,
         Command::Describe(args) => describe::describe(args, places).await,
+        Command::Explain(args) => explain::explain(args, places).await,
+        Command::Timeline(args) => explain::timeline(args, places, Style::of(cli.color)).await,
         Command::Logs(args) => logs::logs(args, places).await,
         Command::Exec(args) => exec::exec(args, places).await,
         Command::Delete(args) => delete::delete(args, places).await,

@@ -6,8 +6,8 @@ use super::pods::Pods;
 use super::{Places, reset};
 use jiff::Timestamp;
 use pod_api::backend::{
-    ApiResult, Backend, ConfigKind, ConfigRecord, DeleteOptions, ImageImport, ImageRecord, NewPod,
-    NodeInfo, PodRecord, ProcessInfo, Progress,
+    ApiResult, Attempts, Backend, ConfigKind, ConfigRecord, DeleteOptions, ImageImport,
+    ImageRecord, NewPod, NodeInfo, PodRecord, ProcessInfo, Progress,
 };
 use pod_api::error::{ApiError, Reason};
 use pod_api::feed::{Feed, Key};
@@ -198,6 +198,17 @@ impl Backend for Daemon {
         // Given up only by a daemon that is ending already.
         let _ = self.ending.try_send(());
         Ok(())
+    }
+
+    async fn attempts_of(&self, key: &Key) -> ApiResult<Attempts> {
+        let Some(record) = self.world.journal.pods.get(key) else {
+            return Err(ApiError::not_found("pods", &key.name));
+        };
+        let metadata = &record.value.pod.metadata;
+        Ok(Attempts {
+            accepted: metadata.creation_timestamp,
+            runtime: self.world.host.observe(&metadata.uid).await,
+        })
     }
 
     async fn plan_of(&self, key: &Key) -> ApiResult<Value> {
