@@ -1,5 +1,6 @@
 //! What a pod needs next: a pure decision from (pod, observed facts, time) to steps, and the rules it stands on.
 
+pub mod action;
 pub mod actions;
 pub mod back_off;
 pub mod configs;
@@ -12,6 +13,7 @@ mod init_actions;
 pub mod memory;
 pub mod observed;
 pub mod plan;
+pub mod probes;
 mod sight;
 mod starts;
 pub mod step;
