@@ -4,6 +4,7 @@ use crate::backend::{ApiResult, ConfigKind, ConfigRecord, NewPod};
 use crate::error::{ApiError, Cause, Reason};
 use pod_manifest::validate::Options;
 use pod_manifest::{FieldError, FieldNote, Object, Support, wire};
+use pod_model::service::Service;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -104,6 +105,42 @@ pub fn admit_secret(secret: wire::Secret) -> ApiResult<ConfigRecord> {
     }
     let object = serde_json::to_value(&secret).map_err(ApiError::internal)?;
     Ok(config_record(ConfigKind::Secret, object, data))
+}
+
+/// A Service with its defaults, as JSON and as the model has it.
+pub fn admit_service(service: wire::Service) -> ApiResult<(Value, Service)> {
+    let mut service = service;
+    pod_manifest::service_defaults(&mut service);
+    let name = service.metadata.name.clone().unwrap_or_default();
+    let errors = pod_manifest::validate_service(&service);
+    if !errors.is_empty() {
+        return Err(invalid("Service", &name, causes_of(&errors)));
+    }
+    let model = pod_manifest::service_to_model(&service).map_err(|e| {
+        ApiError::new(
+            Reason::Invalid,
+            format!("Service \"{name}\" is invalid: {e}"),
+        )
+    })?;
+    let object = serde_json::to_value(&service).map_err(ApiError::internal)?;
+    Ok((object, model))
+}
+
+/// A claim with its defaults, as JSON.
+pub fn admit_claim(claim: wire::PersistentVolumeClaim) -> ApiResult<Value> {
+    let mut claim = claim;
+    pod_manifest::claim_defaults(&mut claim);
+    let name = claim.metadata.name.clone().unwrap_or_default();
+    let errors = pod_manifest::validate_claim(&claim);
+    if !errors.is_empty() {
+        return Err(invalid("PersistentVolumeClaim", &name, causes_of(&errors)));
+    }
+    serde_json::to_value(&claim).map_err(ApiError::internal)
+}
+
+/// A kind that is read and checked, but that this node does not keep.
+pub fn not_kept(kind: &str) -> ApiError {
+    ApiError::bad_request(format!("kind {kind} is not supported yet"))
 }
 
 fn config_record(kind: ConfigKind, object: Value, data: BTreeMap<String, Vec<u8>>) -> ConfigRecord {

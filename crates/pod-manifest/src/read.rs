@@ -4,7 +4,7 @@ use crate::decode::decode;
 use crate::problem::{Problem, Problems};
 use crate::source::{self, Node, Value};
 use crate::suggest;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use std::rc::Rc;
 
 /// One object of a manifest.
@@ -27,6 +27,10 @@ pub enum Object {
     ConfigMap(ConfigMap),
     /// `v1` Secret.
     Secret(Secret),
+    /// `v1` Service.
+    Service(Box<Service>),
+    /// `v1` PersistentVolumeClaim.
+    Claim(Box<PersistentVolumeClaim>),
 }
 
 /// Reads a manifest: YAML with any number of documents, or JSON. Lists are expanded.
@@ -59,15 +63,20 @@ const WORKLOADS: &[(&str, &[&str])] = &[
 ];
 
 /// Kinds that a pod may need and that podwright may learn.
-const LATER: &[&str] = &[
-    "Ingress",
-    "NetworkPolicy",
-    "PersistentVolume",
+const LATER: &[&str] = &["Ingress", "NetworkPolicy", "PersistentVolume"];
+
+const TAKEN: &[&str] = &[
+    "ConfigMap",
+    "List",
     "PersistentVolumeClaim",
+    "Pod",
+    "Secret",
     "Service",
 ];
 
-const TAKEN: &[&str] = &["ConfigMap", "List", "Pod", "Secret"];
+/// All of [`TAKEN`] as a sentence has them.
+const TAKES: &str =
+    "podwright takes Pod, Service, ConfigMap, Secret, PersistentVolumeClaim and List";
 
 fn read_object(
     node: &Node,
@@ -85,10 +94,7 @@ fn read_object(
     let kind = match node.get("kind").and_then(Node::text).or(implied_kind) {
         Some(kind) if !kind.is_empty() => kind,
         _ => {
-            problems.push(Problem::new(
-                node.line,
-                "kind is missing: podwright takes Pod, ConfigMap, Secret and List",
-            ));
+            problems.push(Problem::new(node.line, format!("kind is missing: {TAKES}")));
             return;
         }
     };
@@ -99,19 +105,26 @@ fn read_object(
         return;
     }
     let object = match kind {
-        "Pod" | "ConfigMap" | "Secret" if !check_version(node, kind, implied_kind, problems) => {
+        taken if TAKEN.contains(&taken) && !check_version(node, kind, implied_kind, problems) => {
             return;
         }
         "Pod" => decode::<Pod>(node).map(|pod| Object::Pod(Box::new(pod))),
         "ConfigMap" => decode::<ConfigMap>(node).map(Object::ConfigMap),
         "Secret" => decode::<Secret>(node).map(Object::Secret),
+        "Service" => decode::<Service>(node).map(|service| Object::Service(Box::new(service))),
+        "PersistentVolumeClaim" => {
+            decode::<PersistentVolumeClaim>(node).map(|claim| Object::Claim(Box::new(claim)))
+        }
         other => Err(vec![refusal(node, other)]),
     };
     match object {
         Ok(object) => {
             let warnings = match &object {
                 Object::Pod(pod) => legacy_annotations(node, pod),
-                Object::ConfigMap(_) | Object::Secret(_) => Vec::new(),
+                Object::ConfigMap(_)
+                | Object::Secret(_)
+                | Object::Service(_)
+                | Object::Claim(_) => Vec::new(),
             };
             documents.push(Document {
                 object,
@@ -130,6 +143,8 @@ fn element_kind(kind: &str) -> Option<Option<&'static str>> {
         "PodList" => Some(Some("Pod")),
         "ConfigMapList" => Some(Some("ConfigMap")),
         "SecretList" => Some(Some("Secret")),
+        "ServiceList" => Some(Some("Service")),
+        "PersistentVolumeClaimList" => Some(Some("PersistentVolumeClaim")),
         _ => None,
     }
 }
@@ -232,7 +247,7 @@ fn refusal(node: &Node, kind: &str) -> Problem {
     }
     let hint = match suggest::closest(kind, TAKEN) {
         Some(close) => format!("did you mean {close:?}?"),
-        None => "podwright takes Pod, ConfigMap, Secret and List".to_owned(),
+        None => TAKES.to_owned(),
     };
     Problem::new(line, format!("kind {kind:?} is not known ({hint})"))
 }

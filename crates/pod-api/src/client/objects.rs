@@ -14,6 +14,8 @@ pub enum Resource {
     Pods,
     ConfigMaps,
     Secrets,
+    Services,
+    Claims,
     Events,
 }
 
@@ -24,6 +26,8 @@ impl Resource {
             Resource::Pods => "pods",
             Resource::ConfigMaps => "configmaps",
             Resource::Secrets => "secrets",
+            Resource::Services => "services",
+            Resource::Claims => "persistentvolumeclaims",
             Resource::Events => "events",
         }
     }
@@ -34,6 +38,8 @@ impl Resource {
             Resource::Pods => "pod",
             Resource::ConfigMaps => "configmap",
             Resource::Secrets => "secret",
+            Resource::Services => "service",
+            Resource::Claims => "persistentvolumeclaim",
             Resource::Events => "event",
         }
     }

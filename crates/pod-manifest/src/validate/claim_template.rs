@@ -34,7 +34,11 @@ pub(super) fn validate_claim_template(
     validate_claim_spec(&template.spec, &path.child("spec"), errors);
 }
 
-fn validate_claim_spec(spec: &PersistentVolumeClaimSpec, path: &Path, errors: &mut Errors) {
+pub(super) fn validate_claim_spec(
+    spec: &PersistentVolumeClaimSpec,
+    path: &Path,
+    errors: &mut Errors,
+) {
     const MODES: &[&str] = &[
         "ReadOnlyMany",
         "ReadWriteMany",

@@ -2,6 +2,7 @@
 //!
 //! One module an area. Where upstream reports an error at an odd path, it is reported there too, and a comment says so.
 
+pub mod claim;
 mod claim_template;
 pub mod containers;
 pub mod env;
@@ -24,6 +25,7 @@ pub mod resources;
 mod scheduling;
 pub mod security;
 mod selectors;
+pub mod service;
 mod signers;
 mod source;
 pub mod status;
@@ -35,6 +37,8 @@ mod visit;
 pub mod volumes;
 mod windows;
 
+pub use claim::{validate_claim, validate_claim_update};
 pub use error::{BadValue, Errors, FieldError, Kind};
 pub use options::Options;
 pub use pod::validate_pod;
+pub use service::{validate_service, validate_service_update};

@@ -105,23 +105,29 @@ pub(super) fn validate_host_aliases(
 
 /// An IPv4 or IPv6 address, without leading zeros and not of one kind inside the other.
 pub(super) fn validate_address(address: &str, path: &Path, options: &Options, errors: &mut Errors) {
-    let strict = options.strict_addresses;
+    if let Some(message) = address_problem(address, options.strict_addresses) {
+        errors.invalid(path, address, message);
+    }
+}
+
+/// What is wrong with an address; strictly it has no leading zeros and is not of one kind inside the other.
+pub(super) fn address_problem(address: &str, strict: bool) -> Option<&'static str> {
     match address.parse::<IpAddr>() {
         Ok(IpAddr::V6(v6)) if strict && v6.to_ipv4_mapped().is_some() => {
-            errors.invalid(path, address, "must not be an IPv4-mapped IPv6 address")
+            Some("must not be an IPv4-mapped IPv6 address")
         }
-        Ok(_) => {}
-        Err(_) if without_leading_zeros(address).parse::<IpAddr>().is_ok() => {
-            if strict {
-                errors.invalid(path, address, "must not have leading 0s");
-            }
-        }
-        Err(_) => errors.invalid(
-            path,
-            address,
-            "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-        ),
+        Ok(_) => None,
+        Err(_) if parse_address(address).is_some() => strict.then_some("must not have leading 0s"),
+        Err(_) => Some("must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"),
     }
+}
+
+/// An address with or without leading zeros.
+pub(super) fn parse_address(address: &str) -> Option<IpAddr> {
+    let parsed = address.parse::<IpAddr>();
+    parsed
+        .or_else(|_| without_leading_zeros(address).parse())
+        .ok()
 }
 
 /// `010.002.3.4` → `10.2.3.4`.

@@ -74,7 +74,7 @@ pub fn validate_ephemeral_update(new: &Pod, old: &Pod, options: &Options) -> Vec
 }
 
 /// Equal by what is said: absent, null and empty are the same, and so are amounts of one value.
-fn same(a: &impl Serialize, b: &impl Serialize) -> bool {
+pub(super) fn same(a: &impl Serialize, b: &impl Serialize) -> bool {
     let plain = |value: serde_json::Result<Value>| value.ok().and_then(|v| plain_value("", v));
     plain(serde_json::to_value(a)) == plain(serde_json::to_value(b))
 }

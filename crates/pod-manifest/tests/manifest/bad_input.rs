@@ -161,12 +161,16 @@ fn kinds_that_are_not_run_are_refused_with_what_to_do() {
             "pod.yaml:2: kind CronJob is not run by podwright; its pod template would stand under spec.jobTemplate.spec.template, but there is none",
         ),
         (
-            "apiVersion: v1\nkind: Service\n",
-            "pod.yaml:2: kind Service is not supported yet",
+            "apiVersion: v1\nkind: PersistentVolume\n",
+            "pod.yaml:2: kind PersistentVolume is not supported yet",
         ),
         (
-            "apiVersion: v1\nkind: PersistentVolumeClaim\n",
-            "pod.yaml:2: kind PersistentVolumeClaim is not supported yet",
+            "apiVersion: v2\nkind: Service\n",
+            "pod.yaml:1: apiVersion: expected \"v1\" for kind Service, found \"v2\"",
+        ),
+        (
+            "apiVersion: v1\nkind: Service\nspec:\n  prots: []\n",
+            "pod.yaml:4: unknown field \"spec.prots\" (did you mean \"ports\"?)",
         ),
         (
             "apiVersion: v1\nkind: pod\n",
@@ -174,11 +178,11 @@ fn kinds_that_are_not_run_are_refused_with_what_to_do() {
         ),
         (
             "apiVersion: v1\nkind: Namespace\n",
-            "pod.yaml:2: kind \"Namespace\" is not known (podwright takes Pod, ConfigMap, Secret and List)",
+            "pod.yaml:2: kind \"Namespace\" is not known (podwright takes Pod, Service, ConfigMap, Secret, PersistentVolumeClaim and List)",
         ),
         (
             "metadata: {}\n",
-            "pod.yaml:1: kind is missing: podwright takes Pod, ConfigMap, Secret and List",
+            "pod.yaml:1: kind is missing: podwright takes Pod, Service, ConfigMap, Secret, PersistentVolumeClaim and List",
         ),
         (
             "kind: Pod\n",

@@ -12,4 +12,5 @@
 
 mod bad_input;
 mod good_input;
+mod other_kinds;
 mod rules;

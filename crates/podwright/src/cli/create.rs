@@ -8,7 +8,9 @@ use super::manifest::{self, Source};
 use super::output::{data, data_format, note, print};
 use super::target::Target;
 use super::view::text;
-use pod_api::admission::{admit_config_map, admit_pod, admit_secret};
+use pod_api::admission::{
+    admit_claim, admit_config_map, admit_pod, admit_secret, admit_service, not_kept,
+};
 use pod_api::client::{Client, ClientError, Resource};
 use pod_api::error::{ApiError, Reason};
 use pod_manifest::Object;
@@ -75,6 +77,14 @@ fn admit(source: &Source, allow_unsupported: bool) -> Result<(), ApiError> {
         }
         Object::ConfigMap(map) => drop(admit_config_map(map.clone())?),
         Object::Secret(secret) => drop(admit_secret(secret.clone())?),
+        Object::Service(service) => {
+            admit_service(Clone::clone(service))?;
+            return Err(not_kept("Service"));
+        }
+        Object::Claim(claim) => {
+            admit_claim(Clone::clone(claim))?;
+            return Err(not_kept("PersistentVolumeClaim"));
+        }
     }
     Ok(())
 }

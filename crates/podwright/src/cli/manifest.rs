@@ -25,6 +25,8 @@ impl Source {
             Object::Pod(_) => Resource::Pods,
             Object::ConfigMap(_) => Resource::ConfigMaps,
             Object::Secret(_) => Resource::Secrets,
+            Object::Service(_) => Resource::Services,
+            Object::Claim(_) => Resource::Claims,
         }
     }
 
@@ -33,6 +35,8 @@ impl Source {
             Object::Pod(pod) => &pod.metadata,
             Object::ConfigMap(map) => &map.metadata,
             Object::Secret(secret) => &secret.metadata,
+            Object::Service(service) => &service.metadata,
+            Object::Claim(claim) => &claim.metadata,
         };
         (meta.namespace.as_deref(), meta.name.as_deref())
     }
@@ -63,6 +67,8 @@ impl Source {
             Object::Pod(pod) => serde_json::to_value(pod),
             Object::ConfigMap(map) => serde_json::to_value(map),
             Object::Secret(secret) => serde_json::to_value(secret),
+            Object::Service(service) => serde_json::to_value(service),
+            Object::Claim(claim) => serde_json::to_value(claim),
         };
         value.map_err(|e| Failure::new(Code::Software, format!("error: {}: {e}", self.place)))
     }

@@ -6,7 +6,7 @@ use super::create::refusal;
 use super::exit::{Code, Failure, Outcome};
 use super::manifest::{self, Source};
 use super::output::{data, note, print};
-use pod_api::admission::{admit_config_map, admit_pod, admit_secret};
+use pod_api::admission::{admit_claim, admit_config_map, admit_pod, admit_secret, admit_service};
 use pod_manifest::Object;
 use pod_model::ids::{CgroupPath, HostPath, NodeName};
 use pod_model::node::{CgroupVersion, NodeFacts};
@@ -89,6 +89,8 @@ fn view(
         }
         Object::ConfigMap(map) => admit_config_map(map.clone()).map(|_| None),
         Object::Secret(secret) => admit_secret(secret.clone()).map(|_| None),
+        Object::Service(service) => admit_service(Clone::clone(service)).map(|_| None),
+        Object::Claim(claim) => admit_claim(Clone::clone(claim)).map(|_| None),
     };
     Ok(match admitted {
         Ok(None) => Ok(None),

@@ -67,7 +67,7 @@ pub fn table(
             let events: Vec<Event> = objects.iter().map(event).collect::<Outcome<_>>()?;
             Ok(event_table(&events, columns.namespace, now))
         }
-        Resource::ConfigMaps | Resource::Secrets => {
+        Resource::ConfigMaps | Resource::Secrets | Resource::Services | Resource::Claims => {
             Ok(config_table(resource, objects, columns, now))
         }
     }
