@@ -5,6 +5,7 @@ use crate::failure::is_full;
 use crate::limits::Limits;
 use crate::merged::Stack;
 use crate::unpack::{UnpackError, unpack};
+use crate::weakened::weakened;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -149,14 +150,15 @@ impl<R: Read> Read for Meter<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buf)?;
         self.out = self.out.saturating_add(n as u64);
-        if self.out > self.max {
+        if self.out > self.max && !weakened("s26-bytes") {
             return Err(io::Error::other(format!(
                 "it unpacks to more than the limit of {} bytes",
                 self.max
             )));
         }
         let packed = self.packed.get();
-        if self.out > self.ratio_from && self.out / self.ratio > packed {
+        let bomb = self.out > self.ratio_from && self.out / self.ratio > packed;
+        if bomb && !weakened("s26-ratio") {
             return Err(io::Error::other(format!(
                 "{packed} bytes of it unpack to more than {} times as many: it looks like a decompression bomb",
                 self.ratio

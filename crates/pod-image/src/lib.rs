@@ -46,6 +46,7 @@ mod source;
 mod store;
 mod tape;
 mod unpack;
+mod weakened;
 
 pub use choose::ChooseError;
 pub use digest::{Digest, DigestError};

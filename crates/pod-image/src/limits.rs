@@ -11,6 +11,10 @@ pub struct Limits {
     pub layer_bytes: u64,
     /// Entries of one layer.
     pub layer_entries: u64,
+    /// Lookups in folders that unpacking one layer may take, before its entries are counted. Deep paths over many layers take many.
+    pub layer_lookups: u64,
+    /// As many more for each entry, so that the time is linear in the entries.
+    pub entry_lookups: u64,
     /// Decompressed over compressed bytes, looked at past [`Limits::ratio_from`].
     pub ratio: u64,
     /// Decompressed bytes before the ratio counts.
@@ -40,6 +44,8 @@ impl Default for Limits {
             archive_entries: 200_000,
             layer_bytes: 64 * GIB,
             layer_entries: 4_000_000,
+            layer_lookups: 10_000_000,
+            entry_lookups: 1000,
             ratio: 500,
             ratio_from: GIB,
             path_depth: 256,

@@ -12,6 +12,9 @@ use std::path::PathBuf;
 /// Symlinks followed on one way (MAXSYMLINKS of path_resolution(7)).
 pub(crate) const MAX_LINKS: usize = 40;
 
+/// Components looked at on one way, those of symlinks' targets and those above them counted each time.
+const MAX_STEPS: usize = 1024;
+
 /// Unpacked layers, topmost first.
 pub(crate) struct Stack {
     roots: Vec<OwnedFd>,
@@ -64,6 +67,29 @@ impl Stack {
         Ok(())
     }
 
+    /// The folders of each layer that make up the one at this path, topmost first; none where there is none. No symlink is followed.
+    /// Also says how many lookups that took.
+    pub(crate) fn folder(&self, path: &[Vec<u8>]) -> io::Result<(Vec<OwnedFd>, u64)> {
+        let mut here: Vec<OwnedFd> = Vec::new();
+        let mut lookups = 0;
+        for (n, name) in path.iter().enumerate() {
+            let above = if n == 0 { &self.roots } else { &here };
+            lookups += above.len() as u64;
+            here = match child(above, name)? {
+                Some(Node::Directory(folders, _)) => folders,
+                _ => return Ok((Vec::new(), lookups)),
+            };
+        }
+        if path.is_empty() {
+            here = self
+                .roots
+                .iter()
+                .map(OwnedFd::try_clone)
+                .collect::<Result<_, _>>()?;
+        }
+        Ok((here, lookups))
+    }
+
     /// What lies at this path. No symlink is followed, not even on the way.
     pub(crate) fn at(&self, path: &[Vec<u8>]) -> io::Result<Option<Node>> {
         let Some((last, parents)) = path.split_last() else {
@@ -88,12 +114,18 @@ impl Stack {
         let mut ahead: VecDeque<Vec<u8>> = names(path.as_bytes()).collect();
         let mut at: Vec<Vec<u8>> = Vec::new();
         let mut links = 0;
+        let mut steps = 0;
         while let Some(name) = ahead.pop_front() {
             if name == b".." {
                 at.pop();
                 continue;
             }
             at.push(name);
+            // Each look goes down from the root.
+            steps += at.len();
+            if steps > MAX_STEPS {
+                return Ok(None);
+            }
             match self.at(&at)? {
                 Some(Node::Directory(..)) => {}
                 Some(Node::Symlink(target)) => {
@@ -131,7 +163,7 @@ pub(crate) fn names(path: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
 }
 
 /// One name in a merged folder: the topmost layer that has it decides; folders go on below until a layer hides them.
-fn child(folders: &[OwnedFd], name: &[u8]) -> io::Result<Option<Node>> {
+pub(crate) fn child(folders: &[OwnedFd], name: &[u8]) -> io::Result<Option<Node>> {
     let name = dirs::os(name);
     let mut found: Vec<OwnedFd> = Vec::new();
     let mut top: Option<Stat> = None;

@@ -6,16 +6,20 @@
 
 use crate::dirs::{self, os};
 use crate::limits::{Limits, NAME_BYTES};
-use crate::merged::{MAX_LINKS, Node, Stack, follow, names};
+use crate::merged::{MAX_LINKS, Node, Stack, child, follow, names};
 use crate::tape::{Entry, Kind, Tape, TapeError};
+use crate::weakened::weakened;
 use make::{Fault, Step, file_is, refuse, times};
 use rustix::fs::{self, AtFlags, FileType, Timestamps};
 use rustix::io::Errno;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 mod make;
+#[cfg(test)]
+mod tests;
 
 const WHITEOUT: &[u8] = b".wh.";
 /// Bookkeeping of AUFS; only the opaque mark means something.
@@ -65,6 +69,9 @@ pub(crate) struct LayerWriter<'a> {
     below: &'a Stack,
     limits: &'a Limits,
     parent: Option<Parent>,
+    /// Names that were looked up in folders, in this layer and in those below.
+    lookups: Cell<u64>,
+    entries: u64,
 }
 
 /// Unpacks a whole tar stream into the empty folder `root`; gives the stream back, read to its end.
@@ -75,17 +82,7 @@ pub(crate) fn unpack<R: Read>(
     limits: &Limits,
 ) -> Result<R, UnpackError> {
     let mut tape = Tape::new(stream, limits, limits.layer_entries);
-    let mut writer = LayerWriter {
-        root,
-        below,
-        limits,
-        parent: None,
-    };
-    while let Some(entry) = tape.next()? {
-        let done = writer.apply(&entry, &mut tape);
-        done.map_err(|fault| name_fault(&entry.path, fault))?;
-    }
-    writer.leave().map_err(|fault| name_fault(b".", fault))?;
+    LayerWriter::new(root, below, limits).write(&mut tape)?;
     Ok(tape.drain()?)
 }
 
@@ -103,7 +100,41 @@ fn name_fault(path: &[u8], fault: Fault) -> UnpackError {
     }
 }
 
-impl LayerWriter<'_> {
+impl<'a> LayerWriter<'a> {
+    fn new(root: OwnedFd, below: &'a Stack, limits: &'a Limits) -> Self {
+        Self {
+            root,
+            below,
+            limits,
+            parent: None,
+            lookups: Cell::new(0),
+            entries: 0,
+        }
+    }
+
+    fn write<R: Read>(&mut self, tape: &mut Tape<R>) -> Result<(), UnpackError> {
+        while let Some(entry) = tape.next()? {
+            self.entries += 1;
+            let done = self.apply(&entry, tape);
+            done.map_err(|fault| name_fault(&entry.path, fault))?;
+        }
+        self.leave().map_err(|fault| name_fault(b".", fault))
+    }
+
+    /// Counts lookups, and refuses a layer that takes far more than its entries can need.
+    fn look(&self, lookups: u64) -> Result<(), Fault> {
+        let all = self.lookups.get().saturating_add(lookups);
+        self.lookups.set(all);
+        let more = self.limits.entry_lookups.saturating_mul(self.entries);
+        let limit = self.limits.layer_lookups.saturating_add(more);
+        if all > limit && !weakened("s26-lookups") {
+            return refuse(format!(
+                "makes this layer take more than {limit} lookups in folders: its paths are too deep over too many layers"
+            ));
+        }
+        Ok(())
+    }
+
     fn apply<R: Read>(&mut self, entry: &Entry, tape: &mut Tape<R>) -> Result<(), Fault> {
         let path = self.clean(&entry.path)?;
         let Some((name, parents)) = path.split_last() else {
@@ -165,7 +196,7 @@ impl LayerWriter<'_> {
             return refuse(format!("has a path longer than {limit} bytes"));
         }
         let parts: Vec<Vec<u8>> = names(path).collect();
-        if parts.iter().any(|part| part == b"..") {
+        if parts.iter().any(|part| part == b"..") && !weakened("s25-climbing") {
             return refuse("climbs with .. in its path");
         }
         if parts.iter().any(|part| part.len() > NAME_BYTES) {
@@ -177,7 +208,7 @@ impl LayerWriter<'_> {
 
     fn check_depth(&self, depth: usize) -> Result<(), Fault> {
         let limit = self.limits.path_depth;
-        if depth > limit {
+        if depth > limit && !weakened("s26-depth") {
             return refuse(format!("lies deeper than {limit} folders"));
         }
         Ok(())
@@ -215,6 +246,8 @@ impl LayerWriter<'_> {
         let mut ahead: VecDeque<Vec<u8>> = path.iter().cloned().collect();
         let mut at: Vec<Vec<u8>> = Vec::new();
         let mut here = self.reopen(&at)?;
+        // What the layers below have at this place, once that had to be looked for.
+        let mut below: Option<Vec<OwnedFd>> = None;
         let mut links = 0;
         let mut steps = 0;
         while let Some(name) = ahead.pop_front() {
@@ -225,13 +258,16 @@ impl LayerWriter<'_> {
             if name == b".." {
                 at.pop();
                 here = self.reopen(&at)?;
+                below = None;
                 continue;
             }
             self.check_depth(at.len() + 1)?;
+            self.look(1)?;
             match dirs::open_child(&here, os(&name)) {
                 Ok(next) => {
                     here = next;
                     at.push(name);
+                    below = None;
                     continue;
                 }
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
@@ -249,25 +285,31 @@ impl LayerWriter<'_> {
                     here = make::new_folder(&here, &name, None)?;
                     dirs::make_opaque(&here).step("mark its folder as opaque")?;
                     at.push(name);
+                    below = Some(Vec::new());
                     continue;
                 }
                 Some(_) => return refuse("lies in what is no folder in this layer"),
                 None => {
-                    let below = self.below(&at, &name)?;
-                    match below {
+                    let folders = match below.take() {
+                        Some(folders) => folders,
+                        None => self.below(&at)?,
+                    };
+                    self.look(folders.len() as u64)?;
+                    match child(&folders, &name).step("look through the layers below")? {
                         Some(Node::Symlink(target)) => Some(target),
                         _ if !make => return refuse("leads to a folder that is not in this layer"),
-                        below => {
-                            let like = match &below {
-                                Some(Node::Directory(_, stat)) => Some(stat),
-                                _ => None,
+                        found => {
+                            let (like, folders) = match found {
+                                Some(Node::Directory(folders, stat)) => (Some(stat), folders),
+                                _ => (None, Vec::new()),
                             };
                             let times = fs::fstat(&here).step("look at its folder")?;
-                            let next = make::new_folder(&here, &name, like)?;
+                            let next = make::new_folder(&here, &name, like.as_ref())?;
                             fs::futimens(&here, &make::times(&times))
                                 .step("set the times of its folder")?;
                             here = next;
                             at.push(name);
+                            below = Some(folders);
                             continue;
                         }
                     }
@@ -279,26 +321,32 @@ impl LayerWriter<'_> {
             }
             follow(&target.unwrap_or_default(), &mut at, &mut ahead);
             here = self.reopen(&at)?;
+            below = None;
         }
         Ok(here)
     }
 
-    /// What the layers below have at this place, unless a folder of this layer hides it.
-    fn below(&self, at: &[Vec<u8>], name: &[u8]) -> Result<Option<Node>, Fault> {
+    /// The folders of the layers below that show at this place; none where a folder of this layer hides them.
+    fn below(&self, at: &[Vec<u8>]) -> Result<Vec<OwnedFd>, Fault> {
         let mut here = self.reopen(&[])?;
         for part in at {
             here = dirs::open_child(&here, os(part)).step("open its folder")?;
             if dirs::is_opaque(&here).step("look at its folder")? {
-                return Ok(None);
+                return Ok(Vec::new());
             }
         }
-        let path: Vec<Vec<u8>> = at.iter().cloned().chain([name.to_vec()]).collect();
-        self.below.at(&path).step("look through the layers below")
+        let (folders, lookups) = self
+            .below
+            .folder(at)
+            .step("look through the layers below")?;
+        self.look(at.len() as u64 + lookups)?;
+        Ok(folders)
     }
 
     /// Opens a folder of this layer that was walked already.
     fn reopen(&self, at: &[Vec<u8>]) -> Result<OwnedFd, Fault> {
         let mut here = dirs::open_child(&self.root, os(b".")).step("open the layer's folder")?;
+        self.look(at.len() as u64)?;
         for name in at {
             here = dirs::open_child(&here, os(name)).step("open its folder")?;
         }

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cgroup_path_is_absolute_plain_and_two_levels_deep() {
+    fn s30_a_cgroup_path_is_absolute_plain_and_two_levels_deep() {
         for good in ["/podwright/pod1", "/podwright/pod1/app", "/a-b/c.d"] {
             assert_eq!(check_path(Path::new(good)), Ok(()), "{good}");
         }

@@ -11,7 +11,7 @@ use libcontainer::syscall::syscall::SyscallType;
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use pod_sys::{mount, pidfd};
+use pod_sys::{mount, pidfd, weakened};
 use pod_wire::launch::Create;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -27,7 +27,9 @@ pub(crate) fn create(request: &Create, fds: Vec<OwnedFd>) -> Result<Done, Failur
     let process = preflight::process(&spec)?;
     preflight::check_node(process)?;
     let cgroup = cgroup_path(&spec)?;
-    cgroup::check_free(cgroup)?;
+    if !weakened::is("s30") {
+        cgroup::check_free(cgroup)?;
+    }
 
     let shared = spec
         .linux()
@@ -39,6 +41,7 @@ pub(crate) fn create(request: &Create, fds: Vec<OwnedFd>) -> Result<Done, Failur
     let root = rootfs::mount(&request.rootfs, &request.bundle.join("rootfs"))?;
     rootfs::make_safe(&root, request, &spec)?;
     drop(root);
+    weakened::pause(&request.bundle, "mounts");
 
     let report = Report::start().at("create", "keeping its errors")?;
     let console = request

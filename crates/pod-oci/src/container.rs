@@ -99,7 +99,7 @@ pub fn spec(
             &mut clamped,
         )))
         .set_cgroups_path(Some(PathBuf::from(cgroup.as_str())))
-        .set_devices(some_devices(security.privileged, node))
+        .set_devices(some_devices(security.privileged, node, &mounts.list))
         .set_masked_paths(Some(texts(&masked)))
         .set_readonly_paths(Some(texts(&read_only)))
         .set_rootfs_propagation(Some(mounts.propagation.to_owned()));
@@ -195,8 +195,23 @@ fn covered(unmasked: bool, node: &NodeFacts) -> (Vec<PathBuf>, Vec<PathBuf>) {
     )
 }
 
-fn some_devices(privileged: bool, node: &NodeFacts) -> Option<Vec<LinuxDevice>> {
-    privileged.then(|| devices::nodes(&node.devices))
+/// A privileged container has the node's devices, but not where something is mounted in /dev: it takes their place, and what lies in a
+/// volume is not ours to make nodes in.
+fn some_devices(
+    privileged: bool,
+    node: &NodeFacts,
+    mounts: &[oci_spec::runtime::Mount],
+) -> Option<Vec<LinuxDevice>> {
+    let covered = |device: &LinuxDevice| {
+        mounts.iter().any(|m| {
+            m.destination() != Path::new("/dev") && device.path().starts_with(m.destination())
+        })
+    };
+    privileged.then(|| {
+        let mut nodes = devices::nodes(&node.devices);
+        nodes.retain(|device| !covered(device));
+        nodes
+    })
 }
 
 fn under_a_mount(path: &Path, spec: &Spec) -> bool {

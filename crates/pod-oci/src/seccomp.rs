@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_change_the_node_is_not_allowed_by_default() {
+    fn s33_what_could_change_the_node_is_not_allowed_by_default() {
         let allowed = plainly_allowed(&profile(&[]));
         for name in [
             "mount",

@@ -264,6 +264,30 @@ fn a_privileged_container_has_all_capabilities_devices_and_no_masks() {
 }
 
 #[test]
+fn s09_no_device_node_is_made_in_a_volume() {
+    let mut node = node_v2();
+    node.devices = ["/dev/net/tun", "/dev/fuse", "/dev/snd/seq"]
+        .map(|path| crate::facts::HostDevice {
+            path: path.into(),
+            block: false,
+            major: 10,
+            minor: 200,
+            mode: 0o600,
+            uid: 0,
+            gid: 0,
+        })
+        .to_vec();
+    let (spec, _) = make_on(&node, |c, _| {
+        c.security.privileged = true;
+        c.mounts = vec![volume("/dev/net"), host("/dev/fuse", Propagation::Private)];
+    })
+    .unwrap();
+    let devices = spec.linux().as_ref().unwrap().devices().clone().unwrap();
+    let paths: Vec<_> = devices.iter().map(|d| d.path().clone()).collect();
+    assert_eq!(paths, [Path::new("/dev/snd/seq")]);
+}
+
+#[test]
 fn an_ordinary_container_may_use_only_harmless_devices() {
     let (spec, _) = make(|_, _| {}).unwrap();
     let resources = spec.linux().as_ref().unwrap().resources().clone().unwrap();
@@ -581,7 +605,7 @@ fn a_pause_process_on_the_nodes_namespaces_makes_none_and_sets_nothing() {
 }
 
 #[test]
-fn sysctls_reach_only_the_sandboxs_own_namespaces() {
+fn s18_sysctls_reach_only_the_sandboxs_own_namespaces() {
     let with = |name: &str, value: &str, network| {
         let mut s = sandbox();
         s.network = network;

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_that_cannot_be_understood_is_an_error_and_never_root() {
+    fn s29_a_user_that_cannot_be_understood_is_an_error_and_never_root() {
         for user in [
             "2147483648",
             "4294967296",
@@ -402,7 +402,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn uid_zero_comes_only_from_a_literal_zero_or_root(user in "[-+ :a-z0-9]{0,24}") {
+        fn s29_uid_zero_comes_only_from_a_literal_zero_or_root(user in "[-+ :a-z0-9]{0,24}") {
             if let Ok((uid, _)) = ids(&user)
                 && uid == 0
             {

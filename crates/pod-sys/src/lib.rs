@@ -16,3 +16,4 @@ pub mod pidfd;
 pub mod process;
 pub mod socket;
 pub mod tty;
+pub mod weakened;

@@ -68,7 +68,10 @@ pub fn folder(path: &Path) -> io::Result<OwnedFd> {
 /// # Errors
 /// Those of `openat2`.
 pub fn open_in_root(root: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-    let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let how = match crate::weakened::is("s21") {
+        true => ResolveFlags::empty(),
+        false => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+    };
     Ok(retry(|| {
         rustix::fs::openat2(&root, path, flags | OFlags::CLOEXEC, Mode::empty(), how)
     })?)
@@ -79,7 +82,10 @@ pub fn open_in_root(root: impl AsFd, path: &Path, flags: OFlags) -> io::Result<O
 /// # Errors
 /// Those of `openat2`: `ELOOP` for a symbolic link (but the last component itself with `O_PATH | O_NOFOLLOW`).
 pub fn open_beneath(folder: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-    let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let how = match crate::weakened::is("s13") {
+        true => ResolveFlags::empty(),
+        false => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+    };
     Ok(retry(|| {
         rustix::fs::openat2(&folder, path, flags | OFlags::CLOEXEC, Mode::empty(), how)
     })?)

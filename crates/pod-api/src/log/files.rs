@@ -1,8 +1,9 @@
 //! The files of one attempt: `<attempt>.log`, and what was rotated away: `.1` (newest), `.2`, …
 
+use rustix::fs::OFlags;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// One file, open, and what tells it from the others however it is called by now.
@@ -50,11 +51,8 @@ fn open_all(folder: &Path, attempt: u32) -> io::Result<Vec<Generation>> {
     let mut found = Vec::new();
     let mut path = folder.join(format!("{attempt}.log"));
     for number in 1.. {
-        match File::open(&path) {
-            Ok(file) => {
-                let inode = file.metadata()?.ino();
-                found.push(Generation { file, inode });
-            }
+        match open(&path) {
+            Ok(found_now) => found.push(found_now),
             // Right in the middle of a rotation the newest file is missing for a moment, the older ones are not.
             Err(e) if e.kind() == io::ErrorKind::NotFound && number == 1 => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => break,
@@ -64,6 +62,23 @@ fn open_all(folder: &Path, attempt: u32) -> io::Result<Vec<Generation>> {
     }
     found.reverse();
     Ok(found)
+}
+
+/// Opens a log. Who may write to the node's `/var/log` can put anything in its place (threat S20): no link is followed, nothing waits for
+/// the writer of a pipe, and what is no regular file is refused.
+fn open(path: &Path) -> io::Result<Generation> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::options()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        let text = format!("{} is no regular file", path.display());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    let inode = meta.ino();
+    Ok(Generation { file, inode })
 }
 
 fn rotated(folder: &Path, attempt: u32, number: u32) -> PathBuf {

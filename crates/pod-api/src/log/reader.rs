@@ -113,7 +113,7 @@ impl LogReader {
             .source
             .folder
             .join(format!("{}.log", self.source.attempt));
-        match std::fs::metadata(newest) {
+        match std::fs::symlink_metadata(newest) {
             Ok(meta) if meta.ino() == current.inode => return Ok(false),
             Ok(_) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),

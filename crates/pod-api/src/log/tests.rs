@@ -129,6 +129,29 @@ fn attempts_are_the_log_files_by_number() {
     assert!(attempts(&folder.path().join("none")).unwrap().is_empty());
 }
 
+#[test]
+fn s20_a_log_that_was_replaced_by_a_link_or_a_pipe_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    append(&secret, &record(0, "stdout", "F", "secret"));
+    let place = folder.path().join("logs");
+    fs::create_dir(&place).unwrap();
+    let log = place.join("0.log");
+    let attempt = || LogReader::open(source(&place), LogOptions::default()).map(drop);
+    std::os::unix::fs::symlink(&secret, &log).unwrap();
+    assert!(attempt().is_err(), "a link");
+    fs::remove_file(&log).unwrap();
+    append(&log, &record(0, "stdout", "F", "own"));
+    std::os::unix::fs::symlink(&secret, place.join("0.log.1")).unwrap();
+    assert!(attempt().is_err(), "a link among the rotated ones");
+    fs::remove_file(place.join("0.log.1")).unwrap();
+    attempt().unwrap();
+    fs::remove_file(&log).unwrap();
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+    rustix::fs::mknodat(rustix::fs::CWD, &log, kind, mode, 0).unwrap();
+    assert!(attempt().is_err(), "a pipe, and nobody waits for its writer");
+}
+
 #[tokio::test]
 async fn following_goes_on_through_rotations_and_ends_with_the_container() {
     let folder = tempfile::tempdir().unwrap();

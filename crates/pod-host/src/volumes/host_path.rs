@@ -33,7 +33,7 @@ pub(crate) fn open(path: &Path, kind: HostPathType) -> Result<OwnedFd, String> {
         (Some((_, name)), io::ErrorKind::NotFound) => mismatch(path, name),
         _ => format!("hostPath {}: {e}", path.display()),
     })?;
-    let Some((kind, name)) = wanted else {
+    let Some((kind, name)) = wanted.filter(|_| !pod_sys::weakened::is("s23")) else {
         return Ok(fd);
     };
     let stat = fstat(&fd).map_err(|e| format!("hostPath {}: {e}", path.display()))?;
@@ -87,7 +87,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     #[test]
-    fn each_type_takes_its_kind_and_refuses_the_others_with_the_kubelets_text() {
+    fn s23_each_type_takes_its_kind_and_refuses_the_others_with_the_kubelets_text() {
         use HostPathType::{
             BlockDevice, CharDevice, Directory, DirectoryOrCreate, File, FileOrCreate, Socket,
             Unset,

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_planted_link_never_leads_out_of_the_volume() {
+    fn s21_a_planted_link_never_leads_out_of_the_volume() {
         let dir = tempfile::tempdir().unwrap();
         let (volume, outside) = (dir.path().join("v"), dir.path().join("outside"));
         fs::create_dir_all(&volume).unwrap();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn climbing_absolute_and_empty_sub_paths_are_refused() {
+    fn s21_climbing_absolute_and_empty_sub_paths_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         for sub in ["..", "a/../..", "/etc", "", ".", "a\0b"] {
             assert!(

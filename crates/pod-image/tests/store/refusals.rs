@@ -48,7 +48,7 @@ fn with_manifest(image: &Image, change: impl FnOnce(&mut Value)) -> Files {
 }
 
 #[test]
-fn a_damaged_image_is_refused_whole() {
+fn s26_a_damaged_image_is_refused_whole() {
     if !root() {
         return;
     }
@@ -232,7 +232,7 @@ fn an_archive_that_was_cut_off_says_so_wherever_it_was_cut() {
 }
 
 #[test]
-fn bombs_are_stopped_at_their_limits() {
+fn s26_bombs_are_stopped_at_their_limits() {
     if !root() {
         return;
     }

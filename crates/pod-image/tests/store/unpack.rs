@@ -55,7 +55,7 @@ enum End {
 }
 
 #[test]
-fn no_layer_reaches_out_of_its_folder() {
+fn s25_no_layer_reaches_out_of_its_folder() {
     if !root() {
         return;
     }
@@ -372,7 +372,7 @@ fn no_layer_reaches_out_of_its_folder() {
 }
 
 #[test]
-fn owners_modes_times_and_special_files_are_kept() {
+fn s27_owners_modes_times_and_special_files_are_kept_where_only_root_may_look() {
     if !root() {
         return;
     }
@@ -518,7 +518,7 @@ fn layers_below_an_opaque_root_are_not_mounted() {
 }
 
 #[test]
-fn accounts_are_read_from_within_the_image_only() {
+fn s19_accounts_are_read_from_within_the_image_only() {
     if !root() {
         return;
     }
@@ -687,7 +687,7 @@ proptest! {
 
     /// Any order of entries with nasty names, links and kinds, over two layers: the outside stays as it is, a refusal leaves nothing.
     #[test]
-    fn no_order_of_entries_reaches_out(
+    fn s25_no_order_of_entries_reaches_out(
         entries in proptest::collection::vec((any_kind(), any_name(), any_link(), any::<bool>()), 2..12)
     ) {
         if !root() {

@@ -296,19 +296,22 @@ fn what_would_mislead_libcontainer_is_refused_by_its_field() {
 }
 
 #[test]
-fn a_cgroup_with_somebody_in_it_is_refused() {
-    isolated("create::a_cgroup_with_somebody_in_it_is_refused", |rig| {
-        let first = rig
-            .create(rig.plan("c1", &["sleep", "60"]))
-            .expect("it is created");
-        let mut plan = rig.plan("c2", &["true"]);
-        plan.config["linux"]["cgroupsPath"] =
-            rig.plan("c1", &[]).config["linux"]["cgroupsPath"].clone();
-        let (step, cause) = rig.create(plan).expect_err("it is refused");
-        assert_eq!(step, "cgroup", "{cause}");
-        rig.start(&first);
-        assert_eq!(rig.run_in(&first, &["true"]).0, 0, "the first one lives");
-    });
+fn s30_a_cgroup_with_somebody_in_it_is_refused() {
+    isolated(
+        "create::s30_a_cgroup_with_somebody_in_it_is_refused",
+        |rig| {
+            let first = rig
+                .create(rig.plan("c1", &["sleep", "60"]))
+                .expect("it is created");
+            let mut plan = rig.plan("c2", &["true"]);
+            plan.config["linux"]["cgroupsPath"] =
+                rig.plan("c1", &[]).config["linux"]["cgroupsPath"].clone();
+            let (step, cause) = rig.create(plan).expect_err("it is refused");
+            assert_eq!(step, "cgroup", "{cause}");
+            rig.start(&first);
+            assert_eq!(rig.run_in(&first, &["true"]).0, 0, "the first one lives");
+        },
+    );
 }
 
 #[test]
@@ -503,9 +506,9 @@ pub(crate) fn read_terminal(master: std::os::fd::OwnedFd) -> String {
 }
 
 #[test]
-fn devices_that_are_not_allowed_cannot_be_opened() {
+fn s27_devices_that_are_not_allowed_cannot_be_opened() {
     isolated(
-        "create::devices_that_are_not_allowed_cannot_be_opened",
+        "create::s27_devices_that_are_not_allowed_cannot_be_opened",
         |rig| {
             let script = "busybox mknod /kmsg c 1 11 && cat /kmsg; busybox mknod /null c 1 3 && echo x > /null && echo fine";
             let (_, text) = rig.run(rig.plan("c1", &["sh", "-c", script]));
@@ -554,9 +557,9 @@ fn folders_and_files_that_are_asked_for_are_made() {
 }
 
 #[test]
-fn a_launcher_that_is_not_sealed_refuses_to_work() {
+fn s01_a_launcher_that_is_not_sealed_refuses_to_work() {
     isolated(
-        "create::a_launcher_that_is_not_sealed_refuses_to_work",
+        "create::s01_a_launcher_that_is_not_sealed_refuses_to_work",
         |rig| {
             rig.unseal();
             let (step, cause) = rig

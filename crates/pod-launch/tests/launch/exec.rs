@@ -57,9 +57,9 @@ fn a_process_runs_in_the_container_and_its_end_is_the_supervisors_to_see() {
 }
 
 #[test]
-fn it_has_the_rights_of_the_containers_first_process() {
+fn s04_s33_it_has_the_rights_of_the_containers_first_process() {
     isolated(
-        "exec::it_has_the_rights_of_the_containers_first_process",
+        "exec::s04_s33_it_has_the_rights_of_the_containers_first_process",
         |rig| {
             type Change = fn(&mut Value);
             let table: [(&str, Change); 4] = [
@@ -229,8 +229,8 @@ fn with_a_terminal_its_streams_are_one_of_the_containers_own() {
 }
 
 #[test]
-fn a_false_devpts_gives_no_terminal() {
-    isolated("exec::a_false_devpts_gives_no_terminal", |rig| {
+fn s09_a_false_devpts_gives_no_terminal() {
+    isolated("exec::s09_a_false_devpts_gives_no_terminal", |rig| {
         fs::create_dir_all(rig.folder.join("false")).unwrap();
         fs::write(rig.folder.join("false/ptmx"), "").unwrap();
         let folder = rig.folder.join("false").display().to_string();
@@ -249,9 +249,9 @@ fn a_false_devpts_gives_no_terminal() {
 }
 
 #[test]
-fn a_container_that_has_ended_or_been_replaced_is_not_joined() {
+fn s35_s38_a_container_that_has_ended_or_been_replaced_is_not_joined() {
     isolated(
-        "exec::a_container_that_has_ended_or_been_replaced_is_not_joined",
+        "exec::s35_s38_a_container_that_has_ended_or_been_replaced_is_not_joined",
         |rig| {
             let other = waiting(rig, "other", |_| {});
             let mut container = waiting(rig, "c1", |_| {});

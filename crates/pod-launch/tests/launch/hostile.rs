@@ -1,10 +1,11 @@
-//! Images and bundles that are made to get out (threats S01, S02, S05, S06, S11, S19).
+//! Images and bundles that are made to get out. The threats S01 to S40 are those of THREATS.md.
 
 use crate::rig::{Plan, Rig, isolated};
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{FileExt, symlink};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// A folder of the node that no container may touch.
@@ -28,9 +29,9 @@ fn assert_untouched(canary: &Path) {
 }
 
 #[test]
-fn a_symlinked_dev_proc_or_sys_is_replaced_and_the_node_is_not_touched() {
+fn s05_s11_a_symlinked_dev_proc_or_sys_is_replaced_and_the_node_is_not_touched() {
     isolated(
-        "hostile::a_symlinked_dev_proc_or_sys_is_replaced_and_the_node_is_not_touched",
+        "hostile::s05_s11_a_symlinked_dev_proc_or_sys_is_replaced_and_the_node_is_not_touched",
         |rig| {
             let canary = canary(rig);
             let absolute = canary.to_str().unwrap().to_owned();
@@ -74,8 +75,8 @@ fn a_symlinked_dev_proc_or_sys_is_replaced_and_the_node_is_not_touched() {
 }
 
 #[test]
-fn a_proc_that_is_a_file_is_refused() {
-    isolated("hostile::a_proc_that_is_a_file_is_refused", |rig| {
+fn s05_a_proc_that_is_a_file_is_refused() {
+    isolated("hostile::s05_a_proc_that_is_a_file_is_refused", |rig| {
         for (n, name) in ["dev", "proc", "sys"].into_iter().enumerate() {
             let path = rig.image.join(name);
             fs::write(&path, "").unwrap();
@@ -92,9 +93,9 @@ fn a_proc_that_is_a_file_is_refused() {
 }
 
 #[test]
-fn links_of_the_image_lead_to_nowhere_outside() {
+fn s13_links_of_the_image_lead_to_nowhere_outside() {
     isolated(
-        "hostile::links_of_the_image_lead_to_nowhere_outside",
+        "hostile::s13_links_of_the_image_lead_to_nowhere_outside",
         |rig| {
             let canary = canary(rig);
             symlink(&canary, rig.image.join("out")).unwrap();
@@ -119,9 +120,9 @@ fn links_of_the_image_lead_to_nowhere_outside() {
 }
 
 #[test]
-fn a_working_directory_behind_a_descriptor_is_refused() {
+fn s06_a_working_directory_behind_a_descriptor_is_refused() {
     isolated(
-        "hostile::a_working_directory_behind_a_descriptor_is_refused",
+        "hostile::s06_a_working_directory_behind_a_descriptor_is_refused",
         |rig| {
             symlink("/proc/self/fd/7", rig.image.join("work")).unwrap();
             let mut folders: Vec<String> = (3..40).map(|n| format!("/proc/self/fd/{n}")).collect();
@@ -139,9 +140,9 @@ fn a_working_directory_behind_a_descriptor_is_refused() {
 }
 
 #[test]
-fn a_mount_that_hides_procfs_or_sysfs_is_refused_however_it_is_spelt() {
+fn s02_a_mount_that_hides_procfs_or_sysfs_is_refused_however_it_is_spelt() {
     isolated(
-        "hostile::a_mount_that_hides_procfs_or_sysfs_is_refused_however_it_is_spelt",
+        "hostile::s02_a_mount_that_hides_procfs_or_sysfs_is_refused_however_it_is_spelt",
         |rig| {
             let volume = rig.folder.join("volume");
             fs::create_dir_all(volume.join("self")).unwrap();
@@ -181,23 +182,31 @@ fn a_mount_that_hides_procfs_or_sysfs_is_refused_however_it_is_spelt() {
 }
 
 #[test]
-fn nobody_can_write_to_the_program_that_makes_containers() {
+fn s01_nobody_can_write_to_the_program_that_makes_containers() {
     isolated(
-        "hostile::nobody_can_write_to_the_program_that_makes_containers",
+        "hostile::s01_nobody_can_write_to_the_program_that_makes_containers",
         |rig| {
             let before = rig.launcher_bytes();
             // At the barrier the container's init still is the launcher's program.
+            let first = rig
+                .create(rig.plan("c0", &["true"]))
+                .expect("it is created");
+            let kept = File::open(format!("/proc/{}/exe", first.pid)).expect("its program");
+            rig.start(&first);
+            assert_eq!(rig.wait(first.pid), 0);
+            // While it ran it was busy; whoever has kept it open may try again now.
+            let again = format!("/proc/self/fd/{}", kept.as_raw_fd());
+            if let Ok(mut file) = File::options().write(true).open(&again) {
+                let _ = file.write(b"PWN");
+                let _ = file.set_len(3);
+            }
+            assert!(
+                rig.launcher_bytes() == before,
+                "the launcher's bytes have changed"
+            );
             let container = rig
                 .create(rig.plan("c1", &["sleep", "60"]))
                 .expect("it is created");
-            let exe = format!("/proc/{}/exe", container.pid);
-            if let Ok(mut file) = File::options().write(true).open(&exe) {
-                assert_eq!(
-                    file.write(b"x").expect_err("it is sealed").raw_os_error(),
-                    Some(1)
-                );
-                assert!(file.write_at(b"x", 0).is_err() && file.set_len(0).is_err());
-            }
             // The container runs the launcher itself, which has nothing to do there and ends.
             // (One that is linked dynamically does not even find its loader.)
             let ended = |code: i32| assert!(matches!(code, 64 | 126 | 127), "{code}");
@@ -220,9 +229,9 @@ fn nobody_can_write_to_the_program_that_makes_containers() {
 }
 
 #[test]
-fn a_layer_cannot_redirect_a_folder_to_another_one() {
+fn s25_a_layer_cannot_redirect_a_folder_to_another_one() {
     isolated(
-        "hostile::a_layer_cannot_redirect_a_folder_to_another_one",
+        "hostile::s25_a_layer_cannot_redirect_a_folder_to_another_one",
         |rig| {
             // overlayfs's own attribute for a renamed folder, as an image could bring it along.
             let top = rig.folder.join("top");

@@ -11,6 +11,7 @@
 )]
 
 mod create;
+mod escapes;
 mod exec;
 mod hostile;
 mod rig;

@@ -57,6 +57,9 @@ pub(crate) fn isolated(name: &str, test: impl FnOnce(&mut Rig)) {
             "--include-ignored",
         ])
         .env(INSIDE, &run)
+        // As a daemon has it that was started by its socket (threat S06): nothing below may believe it.
+        .env("LISTEN_FDS", "1")
+        .env("LISTEN_FDNAMES", "leak")
         .env("TMPDIR", folder.path())
         .stdin(std::process::Stdio::null())
         .stdout(
@@ -128,8 +131,17 @@ pub(crate) struct Rig {
 impl Rig {
     fn new(outer: &str) -> Self {
         let folder = std::env::temp_dir();
-        let program = File::open(launcher_path()).expect("the launcher");
-        let launcher = memfd::sealed_copy("podwright-launch", program).expect("a memfd");
+        let launcher = match without("s01") {
+            true => {
+                let copy = folder.join("launcher");
+                fs::copy(launcher_path(), &copy).expect("a copy of the launcher");
+                File::open(copy).expect("the launcher").into()
+            }
+            false => {
+                let program = File::open(launcher_path()).expect("the launcher");
+                memfd::sealed_copy("podwright-launch", program).expect("a memfd")
+            }
+        };
         let image = folder.join("image");
         make_image(&image);
         Self {
@@ -222,7 +234,10 @@ impl Rig {
         fds: &[BorrowedFd<'_>],
     ) -> (LaunchReply, Vec<OwnedFd>) {
         let (ours, theirs) = UnixStream::pair().expect("a socket");
-        let pid = process::spawn(self.launcher.as_fd(), c"podwright-launch", theirs.as_fd())
+        // A launcher that was built so does without the protection that it is called by.
+        let name = std::env::var("PODWRIGHT_WEAKENED").unwrap_or("podwright-launch".to_owned());
+        let name = std::ffi::CString::new(name).expect("a name");
+        let pid = process::spawn(self.launcher.as_fd(), &name, theirs.as_fd())
             .expect("the launcher starts");
         drop(theirs);
         frame::send(&ours, &serde_json::to_vec(request).expect("json"), fds)
@@ -402,6 +417,12 @@ fn remove_all_cgroups(name: &str) {
     for hierarchy in hierarchies.chain([root.to_path_buf()]) {
         remove_cgroups(&hierarchy.join(below));
     }
+}
+
+/// Whether the tests run to show what fails without that protection.
+pub(crate) fn without(protection: &str) -> bool {
+    cfg!(feature = "weakened")
+        && std::env::var("PODWRIGHT_WEAKENED").is_ok_and(|chosen| chosen == protection)
 }
 
 /// The program under test: this build's, or the one that is named.
