@@ -16,6 +16,8 @@ mod daemon;
 mod first;
 mod insight;
 mod kernel;
+mod labels;
+mod leak_check;
 mod lifecycle;
 mod running;
 mod runtime;

@@ -1,7 +1,7 @@
 //! What every end-to-end case stands on: a node of its own, and the leak check that ends it.
 //!
-//! A [`Node`] has its own root, run and log folders, its own cgroup prefix, and talks to the real `podwright` binary. Cases run one
-//! after the other (`--test-threads=1`): the leak check looks at the whole machine.
+//! A [`Node`] has its own root, run and log folders, its own cgroup prefix, and talks to the real `podwright` binary. [`Node::finish`]
+//! ends a case with the leak check. [`apart()`] runs a case in namespaces of its own.
 
 #![allow(
     clippy::expect_used,
@@ -13,7 +13,11 @@
     reason = "a case ends at the first thing that is not as it says"
 )]
 
+pub mod apart;
+pub mod guest;
 pub mod leak;
 pub mod node;
+pub mod soak;
 
+pub use apart::{apart, apart_with};
 pub use node::{Node, Outcome};
