@@ -36,3 +36,15 @@ need_rust() {
 }
 
 need_root() { [ "$(id -u)" = 0 ] || die "must run as root: it makes namespaces, mounts and cgroups"; }
+
+# need_cargo_deny: cargo-deny, which reads deny.toml. Built without optimisation, because it runs for a second: 1 to 2 minutes on two cores.
+need_cargo_deny() {
+  local want=0.20.2 root=$target/tools
+  PATH=$root/bin:$PATH
+  cargo deny --version 2>/dev/null | grep -qx "cargo-deny $want" && return 0
+  say "installing cargo-deny $want"
+  local log; log=$(mktemp)
+  CARGO_TARGET_DIR=$root/build cargo install --quiet --debug --locked --root "$root" "cargo-deny@$want" >"$log" 2>&1 \
+    || { tail -20 "$log" >&2; die "could not install cargo-deny $want"; }
+  rm -rf "$log" "$root/build"
+}

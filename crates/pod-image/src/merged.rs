@@ -1,5 +1,7 @@
 //! Looks names up through a stack of unpacked layers, as overlayfs would show them, without mounting anything.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use crate::dirs;
 use rustix::fs::{FileType, Stat};
 use rustix::io::Errno;

@@ -4,6 +4,8 @@
 //! A symlink on the way to an entry is followed as the image's own processes would see it: from the image's root, through
 //! the layers below as well (a layer on a merged-/usr base may write `bin/x`). So nothing outside the folder can be reached.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use crate::dirs::{self, os};
 use crate::limits::{Limits, NAME_BYTES};
 use crate::merged::{MAX_LINKS, Node, Stack, child, follow, names};

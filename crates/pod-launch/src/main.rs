@@ -11,6 +11,8 @@
 //! exec:    preflight ▶ join by pidfd ▶ fork ▶ (child) cgroup, ids, capabilities, seccomp, … ▶ execve
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 mod cause;
 mod cgroup;
 mod console;
@@ -58,6 +60,10 @@ fn main() -> ExitCode {
 }
 
 /// Makes this process fit for its work, or says why it is not.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "/proc is the node's own here: no container can put a link there"
+)]
 fn settle(socket: &OwnedFd) -> Result<(), Failure> {
     process::close_all_but(&[socket.as_fd()]).at("launcher", "closing inherited descriptors")?;
     rustix::process::umask(Mode::from_raw_mode(0o022));

@@ -159,7 +159,12 @@ fn check_sysctls<'a>(sysctls: impl Iterator<Item = (&'a str, &'a str)>) -> Resul
         }
         // Those of one network interface exist where that interface does.
         let of_interface = name.contains(".conf.") || name.contains(".neigh.");
-        if !of_interface && !Path::new("/proc/sys").join(name.replace('.', "/")).exists() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "/proc is the node's own here, and the name has been checked: no dot-dot, no container's link"
+        )]
+        let is_known = || Path::new("/proc/sys").join(name.replace('.', "/")).exists();
+        if !of_interface && !is_known() {
             return Err(bad(format!(
                 "linux.sysctl: {name} is not known to this kernel"
             )));
@@ -197,7 +202,11 @@ fn check_mounts(spec: &Spec, tty: bool) -> Result<(), Failure> {
             let to = mount.destination();
             to != Path::new("/dev") && device.path().starts_with(to)
         };
-        if let Some(mount) = mounts.iter().find(covers) {
+        if let Some(mount) = mounts
+            .iter()
+            .find(covers)
+            .filter(|_| !weakened::is("s09-nodes"))
+        {
             return Err(bad(format!(
                 "linux.devices: {:?} would be made in the mount at {:?}",
                 device.path(),

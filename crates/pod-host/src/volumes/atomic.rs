@@ -8,6 +8,8 @@
 //!
 //! Every step goes by descriptor and follows no link: what a container has planted in its volume is never written through (CVE-2025-9566).
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use pod_model::config::FileContent;
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, fchmod, mkdirat, openat, readlinkat, renameat, statat,

@@ -1,5 +1,7 @@
 //! fsGroup: the group that owns a volume, as the kubelet's `SetVolumeOwnership` gives it.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use pod_sys::mount::open_beneath;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, chownat, fstat, openat};
 use rustix::io::Errno;
