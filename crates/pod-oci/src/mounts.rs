@@ -135,12 +135,19 @@ fn base(privileged: bool, shm: &Path) -> Vec<Mount> {
     ]
 }
 
-/// /sys/fs/cgroup. Version 2: the container's own cgroup namespace. Version 1: the container's own folder of each
+/// /sys/fs/cgroup. Version 2: the container's own cgroup namespace; a privileged one has the node's, and gets the node's mount by a bind, because
+/// whoever mounts cgroup2 anew in the node's cgroup namespace changes its options (nsdelegate, memory_recursiveprot) for the whole node. Version 1: the container's own folder of each
 /// hierarchy, by our own binds, because those that libcontainer would make are always writable.
 fn cgroups(node: &NodeFacts, cgroup: &CgroupPath, privileged: bool) -> Vec<Mount> {
     let access = if privileged { "rw" } else { "ro" };
     let options = ["nosuid", "noexec", "nodev", "relatime", access];
     match &node.cgroup {
+        CgroupLayout::V2 if privileged => {
+            let mut bind = mount("", "bind", "", &["bind", "nosuid", "noexec", "nodev", "rw"]);
+            bind.set_destination("/sys/fs/cgroup".into())
+                .set_source(Some("/sys/fs/cgroup".into()));
+            vec![bind]
+        }
         CgroupLayout::V2 => vec![mount("/sys/fs/cgroup", "cgroup", "cgroup", &options)],
         CgroupLayout::V1(hierarchies) => {
             // Room for exactly the folders that are mounted on, so that nothing can be stored in it.

@@ -251,6 +251,8 @@ fn a_privileged_container_has_all_capabilities_devices_and_no_masks() {
     assert!(linux.readonly_paths().as_ref().unwrap().is_empty());
     assert!(options(&spec, "/sys").contains(&"rw".to_owned()));
     assert!(options(&spec, "/sys/fs/cgroup").contains(&"rw".to_owned()));
+    // Not mounted anew: that would change the options of the node's own mount.
+    assert!(options(&spec, "/sys/fs/cgroup").contains(&"bind".to_owned()));
     assert_eq!(facts.expected.cap_bounding, (1 << 41) - 1);
     let rules = linux
         .resources()
