@@ -1,6 +1,6 @@
 //! A node of its own for one case: folders, cgroup prefix, daemon on demand, and what a user would type.
 
-use crate::leak::{self, Snapshot};
+use crate::leak::{self, Canary, Machine, Snapshot, rest};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// How long the last of a node may take to go.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How one command went.
 #[derive(Clone, Debug)]
@@ -52,6 +55,8 @@ pub struct Node {
     name: String,
     base: PathBuf,
     before: Snapshot,
+    machine: Option<Machine>,
+    canary: Canary,
     finished: bool,
 }
 
@@ -83,13 +88,17 @@ impl Node {
             std::process::id(),
             NUMBER.fetch_add(1, Ordering::Relaxed)
         );
+        let machine = Machine::enter(&name);
         let base = PathBuf::from("/tmp").join(&name);
         fs::create_dir_all(&base).expect("make the node's folder");
+        let canary = Canary::make(&base.with_extension("canary")).expect("make the canary tree");
         let before = Snapshot::take(&[&name]);
         Self {
             name,
             base,
             before,
+            machine: Some(machine),
+            canary,
             finished: false,
         }
     }
@@ -114,6 +123,11 @@ impl Node {
         self.base.join("run")
     }
 
+    /// The folder of logs.
+    pub fn logs(&self) -> PathBuf {
+        self.base.join("logs")
+    }
+
     /// The cgroup below which everything of this node lies.
     pub fn cgroup_root(&self) -> String {
         format!("/{}", self.name)
@@ -131,7 +145,7 @@ impl Node {
             )
             .env("PODWRIGHT_ROOT", self.root())
             .env("PODWRIGHT_RUN", self.run_dir())
-            .env("PODWRIGHT_LOGS", self.base.join("logs"))
+            .env("PODWRIGHT_LOGS", self.logs())
             .env("PODWRIGHT_CGROUP_ROOT", self.cgroup_root())
             .current_dir(&self.base)
             .stdin(Stdio::null());
@@ -263,19 +277,38 @@ impl Node {
             .and_then(|p| u32::try_from(p).ok())
     }
 
-    /// Ends the case: resets the node and fails unless nothing of it is left.
+    /// Ends the case: deletes every pod and fails unless the daemon holds nothing of them any more, then resets the node and fails
+    /// unless nothing of it is left on the machine.
     #[track_caller]
     pub fn finish(mut self) {
+        let deleted = self.run(&["delete", "pods", "--all", "-A", "--force"]);
+        let mut left = leak::again(PATIENCE, || self.held());
+        // From here on a failure leaves nothing behind: everything is taken away before anything is asserted.
         self.finished = true;
-        let outcome = self.run(&["reset", "--yes"]);
-        let left = leak::left_over(&[&self.name], &self.before, Duration::from_secs(5));
-        let files = leak::files(&self.root());
-        let run = leak::files(&self.run_dir());
+        let reset = self.run(&["reset", "--yes"]);
+        left.extend(leak::left_over(&[&self.name], &self.before, PATIENCE));
+        for folder in [self.root(), self.run_dir(), self.logs()] {
+            let files = leak::files(&folder).into_iter();
+            left.extend(files.map(|f| format!("after reset: {}", folder.join(f).display())));
+        }
+        left.extend(self.canary.changes());
         self.remove();
-        outcome.ok();
+        left.extend(
+            self.machine
+                .take()
+                .map(|m| m.leave(PATIENCE))
+                .unwrap_or_default(),
+        );
+        deleted.ok();
+        reset.ok();
         assert!(left.is_empty(), "leaks: {left:#?}");
-        assert!(files.is_empty(), "files left under root: {files:#?}");
-        assert!(run.is_empty(), "files left under run: {run:#?}");
+    }
+
+    /// What is left of pods while the node still runs, once all are deleted: files under root, run and logs, and what the daemon holds.
+    pub fn held(&self) -> Vec<String> {
+        let mut found = rest::files_of(&self.root(), &self.run_dir(), &self.logs());
+        found.extend(self.daemon().map(rest::held_by).unwrap_or_default());
+        found
     }
 
     /// Fails unless no container, sandbox, mount or cgroup of a pod is left while the node still runs.
@@ -292,6 +325,7 @@ impl Node {
 
     fn remove(&self) {
         let _ = fs::remove_dir_all(&self.base);
+        self.canary.remove();
     }
 }
 
@@ -390,12 +424,16 @@ pub fn is_root() -> bool {
         .any(|l| l.starts_with("Uid:\t0\t0"))
 }
 
+/// The folder of the programs that `hack/build` made.
+pub fn dist() -> PathBuf {
+    std::env::var_os("PODWRIGHT_DIST")
+        .map(PathBuf::from)
+        .unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/dist")))
+}
+
 /// A program that `hack/build` made.
 pub fn binary(name: &str) -> PathBuf {
-    let folder = std::env::var_os("PODWRIGHT_DIST")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/dist")));
-    let path = folder.join(name);
+    let path = dist().join(name);
     assert!(
         path.exists(),
         "{} is missing: run hack/build",

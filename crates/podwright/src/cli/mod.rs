@@ -80,6 +80,9 @@ fn dispatch(cli: &Cli, node: fn(NodeStart) -> anyhow::Result<()>) -> Outcome<u8>
         Command::Completion { shell } => return admin::completion(*shell),
         Command::Man { folder } => return admin::man(folder),
         Command::Node(args) => {
+            // Whoever started it may have left files and pipes open; a daemon that kept them would keep their readers waiting.
+            pod_sys::process::close_all_but(&[])
+                .map_err(|e| Failure::new(Code::Os, format!("error: close_range: {e}")))?;
             let start = NodeStart {
                 places: Places::of(&cli.places)?,
                 on_demand: args.on_demand,
