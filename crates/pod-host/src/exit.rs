@@ -21,6 +21,9 @@ const LOG_LINES: usize = 80;
 /// How much of the end of a log file is looked at for them; a log line holds up to 16 KiB.
 const LOG_WINDOW: u64 = 256 << 10;
 
+/// Why nobody can know how a container ended that outlived its supervisor.
+const UNSEEN: &str = "it ended while its supervisor was dead, and the kernel does not tell how";
+
 /// Exit code where nobody can know.
 const UNKNOWN: i32 = 255;
 
@@ -35,6 +38,12 @@ pub(crate) fn known(
     log: &Path,
     record: &ExitRecord,
 ) -> Exit {
+    if record.unknown {
+        return Exit {
+            finished_at: record.finished_at.parse().ok(),
+            ..unknown(UNSEEN)
+        };
+    }
     let reason = match (record.oom, record.code) {
         (true, _) => "OOMKilled",
         (false, 0) => "Completed",

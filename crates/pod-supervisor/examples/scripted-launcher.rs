@@ -1,7 +1,7 @@
 //! Stands in for podwright-launch in the tests: speaks its protocol, and runs a shell script where a container would be.
 //!
 //! `<bundle>/script` is what the container runs, `<bundle>/cgroups` lists cgroup folders to make and to put it in, and `<bundle>/manner`
-//! says how to behave: `fail`, `silent` (ends without an answer), `hang`, `leak` (leaves a descriptor open), or nothing special.
+//! says how to behave: `fail`, `silent` (ends without an answer), `hang`, `slow`, `leak` (leaves a descriptor open), or nothing special.
 
 #![allow(
     clippy::expect_used,
@@ -72,6 +72,7 @@ fn create_container(
         "fail" => return failed("mount", "no such layer"),
         "silent" => return None,
         "hang" => std::thread::sleep(std::time::Duration::from_secs(3600)),
+        "slow" => std::thread::sleep(std::time::Duration::from_millis(200)),
         _ => {}
     }
     let listener = UnixListener::bind(state.join("notify.sock")).unwrap();

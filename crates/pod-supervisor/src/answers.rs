@@ -1,11 +1,13 @@
 //! Connections to node daemons: what is said on them, and by whom.
 
-use crate::poll::Token;
+use crate::poll::{Due, Token};
 use crate::replay::{Answer, Asker, Descriptors};
-use crate::state::{Connection, Supervisor};
+use crate::state::{Connection, Container, Supervisor};
 use pod_sys::frame::{Frame, FrameReader, FrameWriter};
 use pod_wire::VERSION;
-use pod_wire::supervisor::{Event, Failure, FromSupervisor, Hello, Reply, ReplyBody, Request};
+use pod_wire::supervisor::{
+    Descriptor, Event, Failure, FromSupervisor, Hello, Reply, ReplyBody, Request,
+};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -16,6 +18,15 @@ const MOST_QUEUED: usize = 4 << 20;
 
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long no connection is taken after there was no descriptor for one: it would be told again and again that one waits.
+const NO_ROOM: Duration = Duration::from_secs(1);
+
+/// The version from which on a peer knows events of logs.
+const KNOWS_LOGS: u32 = 2;
+
+/// So many ends of exec'd processes are kept for a node daemon that comes.
+const MOST_UNTOLD: usize = 1000;
 
 /// A failure of a step.
 pub(crate) fn failure(step: &str, cause: impl ToString) -> Failure {
@@ -51,9 +62,26 @@ impl Supervisor {
 
     /// Takes every connection that waits.
     pub(crate) fn accept(&mut self) {
-        // An error is one connection's, or a lack of descriptors that passes: the listener stays.
-        while let Ok((socket, _)) = self.listener.accept() {
-            self.connected(socket);
+        loop {
+            match self.listener.accept() {
+                Ok((socket, _)) => self.connected(socket),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                Err(e) if is_no_descriptor(&e) => {
+                    self.poll.forget(&self.listener);
+                    self.timers.after(Due::Accept, NO_ROOM);
+                    return;
+                }
+                // One connection's own.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Takes connections again after there was no room.
+    pub(crate) fn accept_again(&mut self) {
+        match self.poll.watch(&self.listener, Token::Listener) {
+            Ok(()) => self.accept(),
+            Err(_) => self.timers.after(Due::Accept, NO_ROOM),
         }
     }
 
@@ -80,14 +108,24 @@ impl Supervisor {
             if let Some(connection) = self.connections.get_mut(&number) {
                 connection.hello = Some(hello);
             }
+            for event in std::mem::take(&mut self.untold) {
+                self.tell(event);
+            }
         }
     }
 
     /// Whether that peer is served. A newer one ends the connections of older ones.
     fn welcome(&mut self, hello: &Hello) -> bool {
         // A newer peer speaks our version too; an older one may be one behind.
-        if hello.version + 1 < VERSION || !self.replays.enter(hello.generation) {
+        if hello.version + 1 < VERSION {
             return false;
+        }
+        let before = self.replays.generation();
+        if !self.replays.enter(hello.generation) {
+            return false;
+        }
+        if before != hello.generation {
+            self.save_own();
         }
         let older: Vec<u32> = self
             .connections
@@ -149,25 +187,45 @@ impl Supervisor {
 
     /// Sends one answer to one connection.
     pub(crate) fn reply(&mut self, number: u32, request: u64, answer: &Answer) {
-        let fds = match &answer.result {
-            Ok(_) => self.descriptors(&answer.descriptors),
-            Err(_) => Vec::new(),
-        };
-        let message = FromSupervisor::Reply(Reply {
-            id: request,
-            result: answer.result.clone(),
-        });
+        let mut result = answer.result.clone();
+        let (mut names, mut fds) = (Vec::new(), Vec::new());
+        if result.is_ok() {
+            (names, fds) = self.descriptors(&answer.descriptors).into_iter().unzip();
+        }
+        if let Ok(
+            ReplyBody::Created { descriptors, .. }
+            | ReplyBody::Started { descriptors, .. }
+            | ReplyBody::Execed { descriptors, .. }
+            | ReplyBody::Held { descriptors },
+        ) = &mut result
+        {
+            *descriptors = names;
+        }
+        let id = request;
+        let message = FromSupervisor::Reply(Reply { id, result });
         self.send(number, serde_json::to_vec(&message), fds);
     }
 
     /// Tells something to every connection that has said hello.
     pub(crate) fn tell(&mut self, event: Event) {
+        let least = match event {
+            Event::Log { .. } => KNOWS_LOGS,
+            _ => 0,
+        };
+        let knows = |h: &Hello| h.version >= least;
         let greeted: Vec<u32> = self
             .connections
             .iter()
-            .filter(|(_, c)| c.hello.is_some())
+            .filter(|(_, c)| c.hello.as_ref().is_some_and(knows))
             .map(|(n, _)| *n)
             .collect();
+        // The ends of containers are in the state that a daemon asks for; those of execs are nowhere else.
+        if greeted.is_empty() && matches!(event, Event::ExecExited { .. }) {
+            if self.untold.len() < MOST_UNTOLD {
+                self.untold.push(event);
+            }
+            return;
+        }
         let message = FromSupervisor::Event(event);
         for number in greeted {
             self.send(number, serde_json::to_vec(&message), Vec::new());
@@ -233,28 +291,53 @@ impl Supervisor {
         self.replays.leave(number);
     }
 
-    fn descriptors(&self, whose: &Descriptors) -> Vec<OwnedFd> {
-        let copy = |fd: &OwnedFd| fd.as_fd().try_clone_to_owned().ok();
-        match whose {
+    fn descriptors(&self, whose: &Descriptors) -> Vec<(Descriptor, OwnedFd)> {
+        let named = match whose {
             Descriptors::None => Vec::new(),
-            Descriptors::Container(id) => self
-                .find(id)
-                .and_then(|n| self.containers.get(&n))
-                .map(|c| {
-                    let terminal = c.output.stdout.as_ref().filter(|_| c.output.tty);
-                    [Some(&c.pidfd), terminal.map(|s| &s.fd), c.stdin.as_ref()]
-                        .into_iter()
-                        .flatten()
-                        .filter_map(copy)
-                        .collect()
-                })
-                .unwrap_or_default(),
-            Descriptors::Exec(id, exec) => self
-                .find_exec(id, exec)
-                .and_then(|n| self.execs.get(&n))
-                .and_then(|e| e.terminal.as_ref().and_then(copy))
-                .into_iter()
-                .collect(),
-        }
+            Descriptors::Container(id) => {
+                let found = self.find(id).and_then(|n| self.containers.get(&n));
+                found.map(of_container).unwrap_or_default()
+            }
+            Descriptors::Exec(id, exec) => {
+                let found = self.find_exec(id, exec).and_then(|n| self.execs.get(&n));
+                let found = found.map(|e| {
+                    [
+                        (Descriptor::Terminal, e.terminal.as_ref()),
+                        (Descriptor::Process, e.pidfd.as_ref()),
+                    ]
+                });
+                found.into_iter().flatten().collect()
+            }
+        };
+        let copy = |fd: &OwnedFd| fd.as_fd().try_clone_to_owned().ok();
+        let named = named.into_iter();
+        named
+            .filter_map(|(name, fd)| Some((name, copy(fd?)?)))
+            .collect()
     }
+}
+
+fn of_container(container: &Container) -> Vec<(Descriptor, Option<&OwnedFd>)> {
+    let (stdout, stderr) = container.output.open_streams();
+    let (stdout, stderr) = (stdout.map(|s| &s.fd), stderr.map(|s| &s.fd));
+    let (terminal, stdout) = match container.output.tty {
+        true => (stdout, None),
+        false => (None, stdout),
+    };
+    vec![
+        (Descriptor::Process, container.pidfd.as_ref()),
+        (Descriptor::Terminal, terminal),
+        (Descriptor::Stdin, container.stdin.as_ref()),
+        (Descriptor::Stdout, stdout),
+        (Descriptor::Stderr, stderr),
+    ]
+}
+
+fn is_no_descriptor(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        code,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+    )
 }

@@ -8,16 +8,17 @@
 
 use crate::answers::failure;
 use crate::cgroup;
+use crate::identity::{self, Identity};
 use crate::launcher::AHEAD;
-use crate::logs::LogFile;
+use crate::logs::Log;
 use crate::poll::{Due, Token};
-use crate::records::{now, reserve_exit_file};
+use crate::records::{self, SavedContainer, now, reserve_exit_file};
 use crate::replay::{Asker, Descriptors};
 use crate::state::{
     Container, Creation, Exec, Operation, Output, Remains, Source, Supervisor, Then, Work,
 };
 use crate::streams::{self, Streams};
-use crate::verify::{self, Subject, parse};
+use crate::verify::{self, Subject};
 use pod_sys::frame::{FrameReader, FrameWriter};
 use pod_sys::pidfd::{self, Outcome};
 use pod_sys::socket;
@@ -25,7 +26,7 @@ use pod_wire::launch::{self, LaunchReply, LaunchRequest};
 use pod_wire::supervisor::{CreateContainer, Failure, ReplyBody};
 use rustix::process::Signal;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -50,10 +51,22 @@ impl Supervisor {
         if request.pause && self.pause_pid().is_some() {
             return Err(fail("the sandbox has a pause process already".to_owned()));
         }
+        let id = id.clone();
+        let begun = self.begin(asker, request, start);
+        begun.inspect_err(|_| self.place.forget(&id))
+    }
+
+    fn begin(
+        &mut self,
+        asker: Asker,
+        request: CreateContainer,
+        start: bool,
+    ) -> Result<(), Failure> {
+        let id = &request.create.id;
         let log = match &request.log {
             None => None,
             Some(log) => {
-                let opened = LogFile::open(log.clone());
+                let opened = Log::open(log.clone(), &self.place.log(id));
                 Some(opened.map_err(|e| failure("log", at(&log.path, &e)))?)
             }
         };
@@ -73,6 +86,19 @@ impl Supervisor {
             stderr: streams.stderr.map(Source::new),
             tty: request.create.tty,
         };
+        // Before anything of it is made: a successor undoes what is not written down as made.
+        let saved = SavedContainer {
+            pause: request.pause,
+            bundle: request.create.bundle.clone(),
+            cgroup_dirs: request.cgroup_dirs.clone(),
+            state_dir: state_dir(&request),
+            exit_file: request.exit_file.clone(),
+            ..output.saved(id)
+        };
+        let path = self.place.container(id);
+        self.spare
+            .lend(|| records::save(&path, &saved))
+            .map_err(|e| failure("record", at(&path, &e)))?;
         let work = Work::Create(Box::new(Creation {
             asker,
             request,
@@ -113,12 +139,15 @@ impl Supervisor {
         }
         let message = LaunchRequest::Exec(launch::Exec {
             bundle: container.bundle.clone(),
-            init_pid: container.pid,
+            init_pid: container.process.pid,
             command,
             tty,
             cgroup_dirs: container.cgroup_dirs.clone(),
         });
-        let pidfd = container.pidfd.as_fd().try_clone_to_owned();
+        let Some(pidfd) = &container.pidfd else {
+            return Err(failure("exec", format!("container {id} is not running")));
+        };
+        let pidfd = pidfd.as_fd().try_clone_to_owned();
         let mut all = vec![pidfd.map_err(|e| failure("exec", e))?];
         if !tty {
             all.extend(fds);
@@ -130,7 +159,9 @@ impl Supervisor {
             tty,
         };
         self.launch(&message, all, work)
-            .map_err(|e| failure("launch", e))
+            .map_err(|e| failure("launch", e))?;
+        self.save(number);
+        Ok(())
     }
 
     fn launch(&mut self, message: &LaunchRequest, fds: Vec<OwnedFd>, work: Work) -> io::Result<()> {
@@ -324,6 +355,8 @@ impl Supervisor {
         } = creation;
         let mut fds = fds.into_iter();
         let pidfd = own_pidfd(fds.next(), pid)?;
+        let process = Identity::of(pid);
+        let process = process.ok_or_else(|| failure("create", "its process is gone"))?;
         let number = self.number();
         let result = self
             .verify(pid, &request)
@@ -357,9 +390,8 @@ impl Supervisor {
         let container = Container {
             state_dir: state_dir(&request),
             pause: request.pause,
-            pid,
-            start_ticks: start_ticks(pid),
-            pidfd,
+            process,
+            pidfd: Some(pidfd),
             clamped: clamped.clone(),
             started_at: started_at.clone(),
             exit: None,
@@ -374,14 +406,20 @@ impl Supervisor {
             id: request.create.id,
         };
         self.containers.insert(number, container);
-        self.save();
+        self.save(number);
+        let descriptors = Vec::new();
         let body = match started_at {
             Some(started_at) => ReplyBody::Started {
                 pid,
                 started_at,
                 clamped,
+                descriptors,
             },
-            None => ReplyBody::Created { pid, clamped },
+            None => ReplyBody::Created {
+                pid,
+                clamped,
+                descriptors,
+            },
         };
         self.answer(asker, Ok(body), Descriptors::Container(id));
         Ok(())
@@ -405,11 +443,12 @@ impl Supervisor {
             }
         };
         let body = ReplyBody::Started {
-            pid: container.pid,
+            pid: container.process.pid,
             started_at,
             clamped: container.clamped.clone(),
+            descriptors: Vec::new(),
         };
-        self.save();
+        self.save(number);
         Ok(body)
     }
 
@@ -441,6 +480,8 @@ impl Supervisor {
         let mut fds = fds.into_iter();
         let pidfd = own_pidfd(fds.next(), pid)?;
         let terminal = if tty { fds.next() } else { None };
+        // One that is over already is a zombie of ours.
+        let process = Identity::of(pid).unwrap_or_default();
         let number = self.number();
         if let Err(e) = self.poll.watch(&pidfd, Token::Exec(number)) {
             let _ = pidfd::send_signal(&pidfd, Signal::KILL.as_raw());
@@ -449,13 +490,18 @@ impl Supervisor {
         let exec = Exec {
             container: container.clone(),
             name: name.clone(),
-            pid,
-            pidfd,
+            process,
+            pidfd: Some(pidfd),
             terminal,
         };
         self.execs.insert(number, exec);
-        self.save();
-        let body = ReplyBody::Execed { pid };
+        if let Some(container) = self.find(&container) {
+            self.save(container);
+        }
+        let body = ReplyBody::Execed {
+            pid,
+            descriptors: Vec::new(),
+        };
         self.answer(asker, Ok(body), Descriptors::Exec(container, name));
         Ok(())
     }
@@ -493,8 +539,7 @@ fn let_go(state_dir: &Path) -> io::Result<()> {
 /// The pidfd that a launcher sent, if it is that of the pid it named.
 fn own_pidfd(fd: Option<OwnedFd>, pid: i32) -> Result<OwnedFd, Failure> {
     let fd = fd.ok_or_else(|| failure("launch", "the launcher sent no pidfd"))?;
-    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()));
-    let found = parse::pid_of(&info.unwrap_or_default());
+    let found = identity::pid_of(&fd);
     if found != Some(pid) {
         let cause = format!("the launcher named pid {pid}, its pidfd is of {found:?}");
         return Err(failure("launch", cause));
@@ -506,13 +551,6 @@ fn terminal(fd: Option<OwnedFd>) -> Result<Source, Failure> {
     let fd = fd.ok_or_else(|| failure("launch", "the launcher sent no terminal"))?;
     streams::nonblocking(&fd).map_err(|e| failure("streams", e))?;
     Ok(Source::new(fd))
-}
-
-fn start_ticks(pid: i32) -> u64 {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .ok()
-        .and_then(|stat| parse::start_ticks(&stat))
-        .unwrap_or(0)
 }
 
 fn at(path: &Path, error: &io::Error) -> String {

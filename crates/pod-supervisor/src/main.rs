@@ -5,15 +5,20 @@
 //!
 //! ```text
 //! podwright-supervisor --dir /run/podwright/sandboxes/<id> --launch-fd N --node-fd M [--launcher-ahead]
+//!                      [--adopt [--held CONTAINER[/EXEC]:KIND]...]
 //! ```
 //!
 //! N is the sealed memfd of podwright-launch, M one end of a socket pair: the first connection. Later ones come to `<dir>/supervisor.sock`.
+//! With `--adopt` it takes over from one that was killed; what the node daemon held for that follows M in the order of `--held`.
 
+mod adopt;
 mod answers;
 mod cgroup;
 mod exits;
+mod identity;
 mod launch;
 mod launcher;
+mod leftovers;
 mod logs;
 mod output;
 mod poll;
@@ -26,18 +31,26 @@ mod stop;
 mod streams;
 mod verify;
 
+use adopt::Held;
 use launcher::Launchers;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use pod_sys::{process, socket};
 use poll::{Poller, Timers, Token};
-use rustix::fs::Mode;
+use records::Place;
+use rustix::fs::{FlockOperation, Mode};
 use state::Supervisor;
 use std::fmt::Display;
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How long a predecessor may take to be gone: the kernel closes what it held after it has reported its end.
+const PREDECESSOR: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     match run() {
@@ -53,13 +66,26 @@ fn run() -> Result<(), String> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let launcher = process::inherited_fd(arguments.launch_fd).map_err(why("--launch-fd"))?;
     let node = process::inherited_fd(arguments.node_fd).map_err(why("--node-fd"))?;
-    process::close_all_but(&[launcher.as_fd(), node.as_fd()]).map_err(why("close_range"))?;
+    let mut kept = vec![launcher.as_fd(), node.as_fd()];
+    let first = arguments.node_fd + 1;
+    let held = (first..).zip(&arguments.held);
+    let held = held.map(|(number, name)| {
+        let fd = process::inherited_fd(number).map_err(why(format!("--held {name}")))?;
+        Ok((name.as_str(), fd))
+    });
+    let held = held.collect::<Result<Vec<_>, String>>()?;
+    kept.extend(held.iter().map(|(_, fd)| fd.as_fd()));
+    process::close_all_but(&kept).map_err(why("close_range"))?;
     process::become_subreaper().map_err(why("become subreaper"))?;
     // The spawner has done it; done here it only fails where we lead a session already.
     let _ = rustix::process::setsid();
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let signals = take_signals().map_err(why("signals"))?;
 
+    let place = Place::in_sandbox(&arguments.dir);
+    place.make().map_err(why("state"))?;
+    // Held as long as this process lives.
+    let _lock = lock(&place).map_err(why("another supervisor of this sandbox lives"))?;
     let path = arguments.dir.join("supervisor.sock");
     let bound = socket::bind(&path).and_then(|l| l.set_nonblocking(true).map(|()| l));
     let listener = bound.map_err(why(path.display()))?;
@@ -74,12 +100,38 @@ fn run() -> Result<(), String> {
     std::env::set_current_dir("/").map_err(why("/"))?;
 
     let launchers = Launchers::new(launcher, arguments.launcher_ahead);
-    let mut supervisor = Supervisor::new(arguments.dir, poll, timers, listener, launchers);
+    let mut supervisor = Supervisor::new(place, poll, timers, listener, launchers);
+    if arguments.adopt {
+        let mut all = Held::default();
+        for (name, fd) in held {
+            all.enter(name, fd)?;
+        }
+        supervisor.adopt(all);
+    } else {
+        supervisor.save_own();
+    }
     supervisor.connected(UnixStream::from(node));
     let served = supervisor.serve(&signals).map_err(why("wait"));
     // It may be gone with its folder.
     let _ = std::fs::remove_file(&path);
     served
+}
+
+/// Only one supervisor at a time works in a folder. A lock of this kind is the process's own: what it forks does not hold it.
+fn lock(place: &Place) -> io::Result<File> {
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(place.lock())?;
+    let end = Instant::now() + PREDECESSOR;
+    loop {
+        match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(e) if Instant::now() > end => return Err(e.into()),
+            Err(_) => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
 }
 
 /// Blocks the signals that are read from a descriptor instead.
@@ -108,16 +160,25 @@ struct Arguments {
     launch_fd: RawFd,
     node_fd: RawFd,
     launcher_ahead: bool,
+    adopt: bool,
+    held: Vec<String>,
 }
 
 impl Arguments {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut dir, mut launch_fd, mut node_fd) = (None, None, None);
-        let mut launcher_ahead = false;
+        let (mut launcher_ahead, mut adopt, mut held) = (false, false, Vec::new());
         while let Some(name) = arguments.next() {
-            if name == "--launcher-ahead" {
-                launcher_ahead = true;
-                continue;
+            match name.as_str() {
+                "--launcher-ahead" => {
+                    launcher_ahead = true;
+                    continue;
+                }
+                "--adopt" => {
+                    adopt = true;
+                    continue;
+                }
+                _ => {}
             }
             let value = arguments
                 .next()
@@ -127,6 +188,7 @@ impl Arguments {
                 "--launch-fd" => launch_fd = Some(number()?),
                 "--node-fd" => node_fd = Some(number()?),
                 "--dir" => dir = Some(PathBuf::from(value)),
+                "--held" => held.push(value),
                 _ => return Err(format!("{name}: not known")),
             }
         }
@@ -136,6 +198,8 @@ impl Arguments {
                 launch_fd,
                 node_fd,
                 launcher_ahead,
+                adopt,
+                held,
             }),
             _ => Err("--dir (absolute), --launch-fd and --node-fd are needed; the node daemon starts this program".to_owned()),
         }
@@ -159,6 +223,12 @@ mod tests {
                 .unwrap()
                 .launcher_ahead
         );
+        let got = parse(
+            "--dir /d --launch-fd 3 --node-fd 4 --adopt --held c:process --held c/e:terminal",
+        )
+        .unwrap();
+        assert!(got.adopt);
+        assert_eq!(got.held, ["c:process", "c/e:terminal"]);
         for bad in [
             "",
             "--dir d --launch-fd 5 --node-fd 7",

@@ -1,14 +1,11 @@
 //! Moves what containers print into their logs.
 
-use crate::logs::{LogFile, Tag};
+use crate::logs::{self, Log, Read, Trouble, Which};
 use crate::poll::{Due, Poller, Token};
-use crate::records::now;
-use crate::state::{Output, Supervisor};
-use std::os::fd::{AsFd, OwnedFd};
+use crate::state::{Output, Source, Supervisor};
+use pod_wire::supervisor::Event;
+use std::os::fd::AsFd;
 use std::time::Duration;
-
-/// Read at once, in bytes: what a pipe holds by default.
-const CHUNK: usize = 64 << 10;
 
 /// Reads of one stream before others get their turn.
 const TURNS: usize = 4;
@@ -19,89 +16,86 @@ const DRAINED: usize = 1 << 20;
 /// How soon a log that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Which stream of a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Which {
-    Stdout,
-    Stderr,
-}
-
-/// What reading gave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Read {
-    /// So many bytes.
-    Some(usize),
-    /// There may be more later.
-    Nothing,
-    /// There never will.
-    Ended,
-}
-
 impl Supervisor {
     /// Reads a stream of a running container.
     pub(crate) fn pump(&mut self, number: u32, which: Which) {
-        let buffer = &mut self.buffer;
         let Some(container) = self.containers.get_mut(&number) else {
             return;
         };
-        buffer.resize(CHUNK, 0);
         for _ in 0..TURNS {
-            match container.output.read(which, buffer) {
+            match container.output.read(which, &mut self.scratch) {
                 Read::Some(_) => {}
                 Read::Nothing => break,
                 Read::Ended => {
-                    container.output.end(which, &self.poll);
+                    let scratch = &mut self.scratch;
+                    container.output.end(which, &self.poll, scratch);
                     break;
                 }
             }
         }
-        if let Some(log) = &mut container.output.log {
-            log.flush();
-            if log.is_stuck() {
-                self.timers.after(Due::Log(number), RETRY);
-            }
-        }
+        self.look_at_log(number);
     }
 
     /// Tries again what a log could not take.
     pub(crate) fn retry_log(&mut self, number: u32) {
         let container = self.containers.get_mut(&number);
         if let Some(log) = container.and_then(|c| c.output.log.as_mut()) {
-            log.flush();
-            if log.is_stuck() {
-                self.timers.after(Due::Log(number), RETRY);
-            }
+            log.retry(&mut self.scratch);
+        }
+        self.look_at_log(number);
+    }
+
+    /// Sees to it that a log that cannot be written is tried again, and tells what a user should know.
+    pub(crate) fn look_at_log(&mut self, number: u32) {
+        let Some(container) = self.containers.get_mut(&number) else {
+            return;
+        };
+        let Some(log) = &mut container.output.log else {
+            return;
+        };
+        if log.is_stuck() && self.timers.get(Due::Log(number)).is_none() {
+            self.timers.after(Due::Log(number), RETRY);
+        }
+        if let Some(trouble) = log.take_trouble() {
+            let event = Event::Log {
+                id: container.id.clone(),
+                cause: match trouble {
+                    Trouble::Dropping(cause) => Some(cause),
+                    Trouble::Over => None,
+                },
+                dropped_lines: log.dropped(),
+            };
+            self.tell(event);
         }
     }
 
     /// A container has ended: takes what it has left in its pipes, without waiting for whoever else holds them open, and closes streams
-    /// and log. Gives the number of entries that were lost.
+    /// and log. Gives the number of lines that were lost.
     pub(crate) fn drain(&mut self, number: u32) -> u64 {
         self.timers.cancel(Due::Log(number));
-        let buffer = &mut self.buffer;
         let Some(container) = self.containers.get_mut(&number) else {
             return 0;
         };
-        buffer.resize(CHUNK, 0);
         for which in [Which::Stdout, Which::Stderr] {
             let mut left = DRAINED;
             while left > 0
-                && let Read::Some(n) = container.output.read(which, buffer)
+                && let Read::Some(n) = container.output.read(which, &mut self.scratch)
             {
                 left = left.saturating_sub(n);
             }
-            container.output.end(which, &self.poll);
+            container.output.end(which, &self.poll, &mut self.scratch);
         }
         // A terminal's copies in the node daemon stay; ours goes with the rest.
         container.output.stdout = None;
         container.output.stderr = None;
         container.stdin = None;
-        container.output.log.take().map_or(0, LogFile::close)
+        let log = container.output.log.take();
+        log.map_or(0, |log| log.close(&mut self.scratch))
     }
 
-    /// Gives the read buffer back while nothing is printed.
+    /// Gives the buffers back while nothing is printed.
     pub(crate) fn rest(&mut self) {
-        self.buffer = Vec::new();
+        self.scratch = logs::Scratch::default();
     }
 }
 
@@ -124,30 +118,30 @@ impl Output {
         }
     }
 
-    fn read(&mut self, which: Which, buffer: &mut [u8]) -> Read {
-        let (source, name) = match which {
-            Which::Stdout => (&mut self.stdout, "stdout"),
-            Which::Stderr => (&mut self.stderr, "stderr"),
+    /// Reads once, and writes the entries that are whole then.
+    fn read(&mut self, which: Which, scratch: &mut logs::Scratch) -> Read {
+        let source = match which {
+            Which::Stdout => &self.stdout,
+            Which::Stderr => &self.stderr,
         };
-        let Some(source) = source.as_mut().filter(|s| !s.ended) else {
+        let Some(source) = source.as_ref().filter(|s| !s.ended) else {
             return Read::Ended;
         };
-        let got = read(&source.fd, buffer);
-        if let (Read::Some(n), Some(log)) = (got, &mut self.log) {
-            // One time for what was read at once: it is when we saw it.
-            let time = now();
-            let bytes = buffer.get(..n).unwrap_or_default();
-            let emit = |tag: Tag, a: &[u8], b: &[u8]| log.add(&time, name, tag, a, b);
-            source.splitter.feed(bytes, emit);
+        let Some(log) = &mut self.log else {
+            return logs::read(&source.fd, &mut scratch.raw);
+        };
+        let got = log.fill(which, source.fd.as_fd(), scratch);
+        if matches!(got, Read::Some(_)) {
+            log.pass(which, false, scratch);
         }
         got
     }
 
     /// The end of a stream: an unterminated line is written as it is. A terminal's master stays open until the container has ended.
-    fn end(&mut self, which: Which, poll: &Poller) {
-        let (source, name) = match which {
-            Which::Stdout => (&mut self.stdout, "stdout"),
-            Which::Stderr => (&mut self.stderr, "stderr"),
+    fn end(&mut self, which: Which, poll: &Poller, scratch: &mut logs::Scratch) {
+        let source = match which {
+            Which::Stdout => &mut self.stdout,
+            Which::Stderr => &mut self.stderr,
         };
         let Some(ending) = source.as_mut().filter(|s| !s.ended) else {
             return;
@@ -155,25 +149,24 @@ impl Output {
         poll.forget(&ending.fd);
         ending.ended = true;
         if let Some(log) = &mut self.log {
-            let time = now();
-            let emit = |tag: Tag, a: &[u8], b: &[u8]| log.add(&time, name, tag, a, b);
-            ending.splitter.finish(emit);
+            log.pass(which, true, scratch);
         }
         if !self.tty {
             *source = None;
         }
     }
-}
 
-fn read(fd: &OwnedFd, buffer: &mut [u8]) -> Read {
-    loop {
-        match rustix::io::read(fd.as_fd(), &mut *buffer) {
-            Ok(0) => return Read::Ended,
-            Ok(n) => return Read::Some(n),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::AGAIN) => return Read::Nothing,
-            // EIO: the last process has closed the terminal.
-            Err(_) => return Read::Ended,
-        }
+    /// The streams that are open, by what they are.
+    pub(crate) fn open_streams(&self) -> (Option<&Source>, Option<&Source>) {
+        let open = |s: &'_ Option<Source>| s.as_ref().is_some_and(|s| !s.ended);
+        (
+            self.stdout.as_ref().filter(|_| open(&self.stdout)),
+            self.stderr.as_ref().filter(|_| open(&self.stderr)),
+        )
+    }
+
+    /// Where its log goes.
+    pub(crate) fn log_mut(&mut self) -> Option<&mut Log> {
+        self.log.as_mut()
     }
 }

@@ -134,6 +134,8 @@ pub(crate) enum Due {
     Log(u32),
     /// The launcher that waits ahead has waited long enough.
     Launcher,
+    /// Connections are taken again, after there was no descriptor for one.
+    Accept,
 }
 
 /// Deadlines, at most one for each thing that is due. One timerfd serves them all; with none it is off.
@@ -163,6 +165,20 @@ impl Timers {
 
     pub(crate) fn get(&self, due: Due) -> Option<Instant> {
         self.at.get(&due).copied()
+    }
+
+    /// When it is due, in ns of CLOCK_MONOTONIC: a time that another process understands, until reboot.
+    pub(crate) fn monotonic(&self, due: Due) -> Option<u64> {
+        let left = self.get(due)?.saturating_duration_since(Instant::now());
+        Some(monotonic_now() + u64::try_from(left.as_nanos()).unwrap_or(u64::MAX / 2))
+    }
+
+    /// Takes over a deadline of a predecessor; one that has passed is due at once.
+    pub(crate) fn set_monotonic(&mut self, due: Due, at: u64) {
+        self.after(
+            due,
+            Duration::from_nanos(at.saturating_sub(monotonic_now())),
+        );
     }
 
     pub(crate) fn cancel(&mut self, due: Due) {
@@ -219,6 +235,12 @@ impl AsFd for Timers {
     }
 }
 
+fn monotonic_now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +263,21 @@ mod tests {
             assert_eq!(Token::from_u64(token.to_u64()), Some(token));
         }
         assert_eq!(Token::from_u64(99 << 32), None);
+    }
+
+    #[test]
+    fn a_deadline_is_handed_over_as_a_time_of_the_monotonic_clock() {
+        let mut timers = Timers::new().unwrap();
+        timers.after(Due::Kill(1), Duration::from_secs(60));
+        let at = timers.monotonic(Due::Kill(1)).unwrap();
+        let mut successor = Timers::new().unwrap();
+        successor.set_monotonic(Due::Kill(7), at);
+        let (old, new) = (timers.get(Due::Kill(1)), successor.get(Due::Kill(7)));
+        let apart = new.unwrap().max(old.unwrap()) - new.unwrap().min(old.unwrap());
+        assert!(apart < Duration::from_millis(50), "{apart:?}");
+        successor.set_monotonic(Due::Kill(8), 1);
+        assert_eq!(successor.take_due(), [Due::Kill(8)]);
+        assert_eq!(timers.monotonic(Due::Kill(2)), None);
     }
 
     #[test]

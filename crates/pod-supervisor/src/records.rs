@@ -1,10 +1,15 @@
-//! What outlives this process: exit records, and the state file for a successor.
+//! What outlives this process: exit records, and what a successor needs to know.
+//!
+//! `<sandbox>/state/` holds `supervisor` (this process), `<id>.container` for each container, and the files of their logs. Each is one
+//! checksum and one JSON text, replaced at one stroke.
 
+use crate::identity::Identity;
 use pod_wire::supervisor::{ExitRecord, Log};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Size of an exit record's file in bytes, taken at create so that a full disk loses no exit code.
@@ -42,55 +47,132 @@ pub(crate) fn write_exit(path: &Path, record: &ExitRecord) -> io::Result<()> {
     file.write_all_at(first, 0)
 }
 
-/// What a successor of this supervisor needs, beside what the containers' processes themselves tell it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Saved {
-    /// Version of this file.
-    pub(crate) version: u32,
-    /// Highest generation of a node daemon seen.
-    pub(crate) generation: u64,
-    /// This supervisor.
-    pub(crate) pid: i32,
-    /// Its containers.
-    pub(crate) containers: Vec<SavedContainer>,
+/// The record in an exit file; `None` while it holds none.
+pub(crate) fn read_exit(path: &Path) -> Option<ExitRecord> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
-/// Version of [`Saved`].
-pub(crate) const SAVED_VERSION: u32 = 1;
+/// Version of what is saved.
+pub(crate) const VERSION: u32 = 1;
 
-/// One container in [`Saved`].
+/// A supervisor, for its successor.
 #[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SavedSupervisor {
+    pub(crate) version: u32,
+    pub(crate) boot_id: String,
+    pub(crate) process: Identity,
+    /// Highest generation of a node daemon seen.
+    pub(crate) generation: u64,
+}
+
+/// One container, from before its launcher is started.
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SavedContainer {
-    /// Its id.
+    pub(crate) version: u32,
     pub(crate) id: String,
-    /// Whether it is the pause process.
     pub(crate) pause: bool,
-    /// Its pid.
-    pub(crate) pid: i32,
-    /// Start time of that process in clock ticks (`/proc/PID/stat`, field 22): with the pid it names one process until reboot.
-    pub(crate) start_ticks: u64,
+    /// Its process. `None`: it is being made.
+    pub(crate) process: Option<Identity>,
+    pub(crate) clamped: Vec<String>,
     /// When start was let through.
     pub(crate) started_at: Option<String>,
-    /// Its cgroup folders.
+    pub(crate) bundle: PathBuf,
     pub(crate) cgroup_dirs: Vec<PathBuf>,
     /// libcontainer's folder of it.
     pub(crate) state_dir: PathBuf,
-    /// Where its output goes; a successor reads on from `/proc/PID/fd/1` and `2`.
     pub(crate) log: Option<Log>,
     /// Whether its streams are a terminal.
     pub(crate) tty: bool,
+    /// Inodes of the pipes of its standard output and error: whoever holds one open in `/proc/PID/fd` leads to it.
+    pub(crate) pipes: [Option<u64>; 2],
     /// File of its exit record.
     pub(crate) exit_file: PathBuf,
-    /// Whether it has ended.
-    pub(crate) exited: bool,
-    /// Running exec'd processes: name and pid.
-    pub(crate) execs: Vec<(String, i32)>,
+    /// How it ended.
+    pub(crate) exit: Option<ExitRecord>,
+    /// Somebody asked for its end.
+    pub(crate) stopped: bool,
+    /// When it is to be killed, in ns of CLOCK_MONOTONIC.
+    pub(crate) kill_at: Option<u64>,
+    /// Somebody asked to have it forgotten.
+    pub(crate) deleting: bool,
+    pub(crate) execs: Vec<SavedExec>,
 }
 
-/// Replaces the state file at one stroke.
-pub(crate) fn save(path: &Path, saved: &Saved) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    let bytes = serde_json::to_vec(saved)?;
+/// A process that was started in a container.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SavedExec {
+    pub(crate) name: String,
+    /// `None`: it is being started.
+    pub(crate) process: Option<Identity>,
+}
+
+/// The files of a successor's knowledge.
+#[derive(Clone, Debug)]
+pub(crate) struct Place(PathBuf);
+
+impl Place {
+    /// Those of the sandbox in that folder.
+    pub(crate) fn in_sandbox(dir: &Path) -> Self {
+        Self(dir.join("state"))
+    }
+
+    /// Makes the folder.
+    pub(crate) fn make(&self) -> io::Result<()> {
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.0)
+    }
+
+    /// The file that a living supervisor holds locked.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    pub(crate) fn supervisor(&self) -> PathBuf {
+        self.0.join("supervisor")
+    }
+
+    pub(crate) fn container(&self, id: &str) -> PathBuf {
+        self.0.join(format!("{id}.container"))
+    }
+
+    /// Path of a log's own files, without suffix.
+    pub(crate) fn log(&self, id: &str) -> PathBuf {
+        self.0.join(id)
+    }
+
+    /// All containers that are written down. What cannot be read is set aside under another name: nobody acts on half a truth.
+    pub(crate) fn containers(&self) -> Vec<SavedContainer> {
+        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let files = entries.map(|e| e.path());
+        let files = files.filter(|p| p.extension().is_some_and(|e| e == "container"));
+        files
+            .filter_map(|path| {
+                let loaded: Option<SavedContainer> = load(&path).ok();
+                if loaded.is_none() {
+                    // It tells a person what was there; it goes with the sandbox.
+                    let _ = std::fs::rename(&path, path.with_extension("unreadable"));
+                }
+                loaded
+            })
+            .collect()
+    }
+
+    /// Removes what is known of a container.
+    pub(crate) fn forget(&self, id: &str) {
+        let _ = std::fs::remove_file(self.container(id));
+        crate::logs::forget(&self.log(id));
+    }
+}
+
+/// Replaces a file at one stroke.
+pub(crate) fn save(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let body = serde_json::to_vec(value)?;
+    let mut bytes = format!("{:08x}\n", crc32fast::hash(&body)).into_bytes();
+    bytes.extend_from_slice(&body);
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -99,6 +181,21 @@ pub(crate) fn save(path: &Path, saved: &Saved) -> io::Result<()> {
         .open(&fresh)?;
     file.write_all(&bytes)?;
     std::fs::rename(&fresh, path)
+}
+
+/// Reads what [`save`] has written.
+///
+/// # Errors
+/// `InvalidData` when it is not that, whole and unchanged.
+pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
+    let bytes = std::fs::read(path)?;
+    let broken = || io::Error::new(io::ErrorKind::InvalidData, "is damaged");
+    let (sum, rest) = bytes.split_at_checked(8).ok_or_else(broken)?;
+    let body = rest.strip_prefix(b"\n").ok_or_else(broken)?;
+    if sum != format!("{:08x}", crc32fast::hash(body)).as_bytes() {
+        return Err(broken());
+    }
+    Ok(serde_json::from_slice(body)?)
 }
 
 #[cfg(test)]
@@ -118,6 +215,7 @@ mod tests {
             started_at: Some(now()),
             finished_at: now(),
             dropped_lines: 0,
+            unknown: false,
         };
         write_exit(&path, &record).unwrap();
         let bytes = std::fs::read(&path).unwrap();
@@ -126,6 +224,35 @@ mod tests {
             serde_json::from_slice::<ExitRecord>(&bytes).unwrap(),
             record
         );
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn what_is_torn_or_changed_anywhere_is_not_read() {
+        let path = std::env::temp_dir().join(format!("sup-saved-{}", std::process::id()));
+        let saved = SavedSupervisor {
+            version: VERSION,
+            boot_id: "b".into(),
+            process: Identity {
+                pid: 7,
+                start_ticks: 8,
+            },
+            generation: 9,
+        };
+        save(&path, &saved).unwrap();
+        let back: SavedSupervisor = load(&path).unwrap();
+        assert_eq!((back.process, back.generation), (saved.process, 9));
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert!(load::<SavedSupervisor>(&path).is_err(), "{length} bytes");
+        }
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &bytes).unwrap();
+            assert!(load::<SavedSupervisor>(&path).is_err(), "bit {bit}");
+        }
         std::fs::remove_file(path).unwrap();
     }
 

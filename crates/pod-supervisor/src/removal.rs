@@ -47,15 +47,20 @@ impl Supervisor {
         match (then, result) {
             (Then::Forget(container, asker), Ok(())) => {
                 self.forget(container);
-                self.answer(asker, Ok(ReplyBody::Done), Descriptors::None);
+                if let Some(asker) = asker {
+                    self.answer(asker, Ok(ReplyBody::Done), Descriptors::None);
+                }
             }
             (Then::Forget(container, asker), Err(e)) => {
                 if let Some(container) = self.containers.get_mut(&container) {
                     container.deleting = false;
                 }
-                self.answer(asker, Err(failure("delete", e)), Descriptors::None);
+                if let Some(asker) = asker {
+                    self.answer(asker, Err(failure("delete", e)), Descriptors::None);
+                }
             }
-            (Then::Answer(asker, _, failure), Ok(())) => {
+            (Then::Answer(asker, id, failure), Ok(())) => {
+                self.place.forget(&id);
                 self.answer(asker, Err(failure), Descriptors::None);
             }
             (Then::Answer(asker, _, mut failure), Err(e)) => {
@@ -65,6 +70,9 @@ impl Supervisor {
                 );
                 self.answer(asker, Err(failure), Descriptors::None);
             }
+            // Where something is left of it, its record stays: whoever removes the sandbox meets it again.
+            (Then::Undone(id), Ok(())) => self.place.forget(&id),
+            (Then::Undone(_), Err(_)) => {}
             (Then::Shutdown(container), Ok(())) => self.forget(container),
             (Then::Shutdown(container), Err(e)) => {
                 if let Some(container) = self.containers.get_mut(&container) {
@@ -78,8 +86,9 @@ impl Supervisor {
     }
 
     fn forget(&mut self, number: u32) {
-        self.containers.remove(&number);
-        self.save();
+        if let Some(container) = self.containers.remove(&number) {
+            self.place.forget(&container.id);
+        }
     }
 
     /// Goes one step further towards the end: kill, then remove, then answer and leave.

@@ -1,7 +1,7 @@
 //! The loop: waits, and hands each event to its verb.
 
 use crate::answers::failure;
-use crate::output::Which;
+use crate::logs::Which;
 use crate::poll::{Due, Token};
 use crate::replay::{Admission, Answer, Asker, Descriptors};
 use crate::state::{Supervisor, Then};
@@ -60,6 +60,7 @@ impl Supervisor {
                 Due::Launch(n) => self.launch_overdue(n),
                 Due::Log(n) => self.retry_log(n),
                 Due::Launcher => self.launchers.let_go(),
+                Due::Accept => self.accept_again(),
             }
         }
     }
@@ -138,15 +139,31 @@ impl Supervisor {
                 let Some(process) = number.and_then(|n| self.execs.get(&n)) else {
                     return Err(not_found("signal", "exec", &exec));
                 };
-                pidfd::send_signal(&process.pidfd, signal).map_err(|e| failure("signal", e))?;
+                if let Some(pidfd) = &process.pidfd {
+                    pidfd::send_signal(pidfd, signal).map_err(|e| failure("signal", e))?;
+                }
                 done
+            }
+            RequestBody::Hold { id, exec } => {
+                self.known("hold", &id)?;
+                let whose = match exec {
+                    Some(exec) if self.find_exec(&id, &exec).is_none() => {
+                        return Err(not_found("hold", "exec", &exec));
+                    }
+                    Some(exec) => Descriptors::Exec(id, exec),
+                    None => Descriptors::Container(id),
+                };
+                let body = ReplyBody::Held {
+                    descriptors: Vec::new(),
+                };
+                Ok(Done::Now(body, whose))
             }
             RequestBody::ReopenLog { id } => {
                 let number = self.known("reopen log", &id)?;
                 let log = self
                     .containers
                     .get_mut(&number)
-                    .and_then(|c| c.output.log.as_mut());
+                    .and_then(|c| c.output.log_mut());
                 if let Some(log) = log
                     && let Err(e) = log.reopen()
                 {
@@ -175,7 +192,8 @@ impl Supervisor {
         }
         container.deleting = true;
         let remains = container.remains();
-        self.remove(remains, Then::Forget(number, asker));
+        self.save(number);
+        self.remove(remains, Then::Forget(number, Some(asker)));
         Ok(())
     }
 

@@ -1,24 +1,25 @@
 //! Everything that the supervisor knows and holds. The verbs on it stand in the modules above this one.
 
+use crate::identity::{self, Identity};
 use crate::launcher::{Launcher, Launchers};
-use crate::logs::{LogFile, Splitter};
-use crate::poll::{Poller, Timers};
-use crate::records::{self, SAVED_VERSION, Saved, SavedContainer};
+use crate::logs::{Log, Scratch};
+use crate::poll::{Due, Poller, Timers};
+use crate::records::{self, Place, SavedContainer, SavedExec, SavedSupervisor};
 use crate::replay::{Asker, Replays};
 use pod_sys::frame::{FrameReader, FrameWriter};
 use pod_wire::supervisor::{
-    ContainerState, CreateContainer, ExitRecord, Failure, Hello, ReplyBody,
+    ContainerState, CreateContainer, Event, ExitRecord, Failure, Hello, ReplyBody,
 };
 use std::collections::BTreeMap;
-use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
 /// The supervisor of one sandbox.
 pub(crate) struct Supervisor {
-    /// Its folder under the run root.
-    pub(crate) dir: PathBuf,
+    /// Where a successor finds what it needs.
+    pub(crate) place: Place,
+    pub(crate) spare: Spare,
     pub(crate) poll: Poller,
     pub(crate) timers: Timers,
     pub(crate) listener: UnixListener,
@@ -35,18 +36,19 @@ pub(crate) struct Supervisor {
     pub(crate) shutdown: Option<Asker>,
     /// The end is reached: leave the loop once what is queued is sent.
     pub(crate) ended: bool,
-    /// Where output is read into.
-    pub(crate) buffer: Vec<u8>,
+    /// Where output goes through.
+    pub(crate) scratch: Scratch,
+    /// Ends of exec'd processes that happened while no node daemon was connected.
+    pub(crate) untold: Vec<Event>,
 }
 
 /// One container, from the launcher's answer to its deletion.
 pub(crate) struct Container {
     pub(crate) id: String,
     pub(crate) pause: bool,
-    pub(crate) pid: i32,
-    pub(crate) start_ticks: u64,
-    /// Kept after the end too: a replayed answer carries it.
-    pub(crate) pidfd: OwnedFd,
+    pub(crate) process: Identity,
+    /// Kept after the end too: a replayed answer carries it. `None` only where it was gone when this supervisor took over.
+    pub(crate) pidfd: Option<OwnedFd>,
     pub(crate) clamped: Vec<String>,
     pub(crate) started_at: Option<String>,
     pub(crate) exit: Option<ExitRecord>,
@@ -68,8 +70,8 @@ pub(crate) struct Container {
 /// Where a container's output comes from and goes to.
 #[derive(Default)]
 pub(crate) struct Output {
-    pub(crate) log: Option<LogFile>,
-    /// What the log was asked to be, for the state file.
+    pub(crate) log: Option<Log>,
+    /// What the log was asked to be, for a successor.
     pub(crate) settings: Option<pod_wire::supervisor::Log>,
     /// Standard output, or the terminal's master.
     pub(crate) stdout: Option<Source>,
@@ -81,18 +83,13 @@ pub(crate) struct Output {
 /// One stream that is read.
 pub(crate) struct Source {
     pub(crate) fd: OwnedFd,
-    pub(crate) splitter: Splitter,
     /// Its end was seen: it is not watched any more.
     pub(crate) ended: bool,
 }
 
 impl Source {
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self {
-            fd,
-            splitter: Splitter::default(),
-            ended: false,
-        }
+        Self { fd, ended: false }
     }
 }
 
@@ -100,8 +97,9 @@ impl Source {
 pub(crate) struct Exec {
     pub(crate) container: String,
     pub(crate) name: String,
-    pub(crate) pid: i32,
-    pub(crate) pidfd: OwnedFd,
+    pub(crate) process: Identity,
+    /// `None` only where it was gone when this supervisor took over.
+    pub(crate) pidfd: Option<OwnedFd>,
     /// Its terminal's master, if it has one; held so that it lives on if the node daemon dies.
     pub(crate) terminal: Option<OwnedFd>,
 }
@@ -162,8 +160,10 @@ pub(crate) struct Removal {
 
 /// What follows a removal.
 pub(crate) enum Then {
-    /// The container of that number is forgotten and its deletion answered.
-    Forget(u32, Asker),
+    /// The container of that number is forgotten and its deletion answered to whoever has asked this supervisor for it.
+    Forget(u32, Option<Asker>),
+    /// What a predecessor has left of a create that it did not finish is forgotten: the container's id.
+    Undone(String),
     /// The failed operation is answered; it is still the one of this id.
     Answer(Asker, String, Failure),
     /// Shutdown goes on.
@@ -179,16 +179,40 @@ pub(crate) struct Connection {
     pub(crate) hello: Option<Hello>,
 }
 
+/// A descriptor held in reserve, so that the end of a container can be written down when there is no free one.
+#[derive(Debug, Default)]
+pub(crate) struct Spare(Option<OwnedFd>);
+
+impl Spare {
+    /// Takes one in reserve, if there is one to be had.
+    pub(crate) fn refill(&mut self) {
+        if self.0.is_none() {
+            self.0 = std::fs::File::open("/dev/null").ok().map(OwnedFd::from);
+        }
+    }
+
+    /// Does something that needs one descriptor for a moment.
+    pub(crate) fn lend<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        self.0 = None;
+        let done = work();
+        self.refill();
+        done
+    }
+}
+
 impl Supervisor {
     pub(crate) fn new(
-        dir: PathBuf,
+        place: Place,
         poll: Poller,
         timers: Timers,
         listener: UnixListener,
         launchers: Launchers,
     ) -> Self {
+        let mut spare = Spare::default();
+        spare.refill();
         Self {
-            dir,
+            place,
+            spare,
             poll,
             timers,
             listener,
@@ -202,7 +226,8 @@ impl Supervisor {
             replays: Replays::default(),
             shutdown: None,
             ended: false,
-            buffer: Vec::new(),
+            scratch: Scratch::default(),
+            untold: Vec::new(),
         }
     }
 
@@ -252,7 +277,7 @@ impl Supervisor {
             || self
                 .removals
                 .values()
-                .any(|r| matches!(&r.then, Then::Answer(_, other, _) if other == id))
+                .any(|r| matches!(&r.then, Then::Answer(_, other, _) | Then::Undone(other) if other == id))
     }
 
     /// Pid of the pause process, if it was made here.
@@ -260,30 +285,70 @@ impl Supervisor {
         self.containers
             .values()
             .find(|c| c.pause && c.exit.is_none())
-            .map(|c| c.pid)
+            .map(|c| c.process.pid)
     }
 
     /// Everything known, for a node daemon.
     pub(crate) fn all(&self) -> ReplyBody {
-        ReplyBody::State(self.containers.values().map(Container::state).collect())
+        let state = |c: &Container| {
+            let execs = self.execs.values().filter(|e| e.container == c.id);
+            c.state(execs.map(|e| e.name.clone()).collect())
+        };
+        ReplyBody::State(self.containers.values().map(state).collect())
     }
 
-    /// Writes the state file. It serves a successor only: a failure changes nothing here.
-    pub(crate) fn save(&self) {
-        let saved = Saved {
-            version: SAVED_VERSION,
-            generation: self.replays.generation(),
-            pid: std::process::id().cast_signed(),
-            containers: self
-                .containers
-                .values()
-                .map(|c| {
-                    let execs = self.execs.values().filter(|e| e.container == c.id);
-                    c.saved(execs.map(|e| (e.name.clone(), e.pid)).collect())
-                })
-                .collect(),
+    /// Writes down who this is. What is written serves a successor only: a failure changes nothing here.
+    pub(crate) fn save_own(&mut self) {
+        let (Some(process), Ok(boot_id)) = (
+            Identity::of(std::process::id().cast_signed()),
+            identity::boot_id(),
+        ) else {
+            return;
         };
-        let _: io::Result<()> = records::save(&self.dir.join("state"), &saved);
+        let saved = SavedSupervisor {
+            version: records::VERSION,
+            boot_id,
+            process,
+            generation: self.replays.generation(),
+        };
+        let path = self.place.supervisor();
+        let _ = self.spare.lend(|| records::save(&path, &saved));
+    }
+
+    /// Writes a container down.
+    pub(crate) fn save(&mut self, number: u32) {
+        let Some(container) = self.containers.get(&number) else {
+            return;
+        };
+        let id = &container.id;
+        let running = self.execs.values().filter(|e| e.container == *id);
+        let running = running.map(|e| (e.name.clone(), Some(e.process)));
+        let begun = self.operations.values().filter_map(|o| match &o.work {
+            Work::Exec {
+                container, name, ..
+            } if container == id => Some((name.clone(), None)),
+            _ => None,
+        });
+        let execs = running.chain(begun);
+        let execs = execs.map(|(name, process)| SavedExec { name, process });
+        let saved = SavedContainer {
+            process: Some(container.process),
+            clamped: container.clamped.clone(),
+            started_at: container.started_at.clone(),
+            exit: container.exit.clone(),
+            stopped: container.stopped,
+            kill_at: self.timers.monotonic(Due::Kill(number)),
+            deleting: container.deleting,
+            execs: execs.collect(),
+            pause: container.pause,
+            bundle: container.bundle.clone(),
+            cgroup_dirs: container.cgroup_dirs.clone(),
+            state_dir: container.state_dir.clone(),
+            exit_file: container.exit_file.clone(),
+            ..container.output.saved(id)
+        };
+        let path = self.place.container(id);
+        let _ = self.spare.lend(|| records::save(&path, &saved));
     }
 }
 
@@ -295,31 +360,33 @@ impl Container {
         }
     }
 
-    fn state(&self) -> ContainerState {
+    fn state(&self, execs: Vec<String>) -> ContainerState {
         ContainerState {
             id: self.id.clone(),
-            pid: self.pid,
+            pid: self.process.pid,
             pause: self.pause,
             started_at: self.started_at.clone(),
             clamped: self.clamped.clone(),
             exit: self.exit.clone(),
+            execs,
         }
     }
+}
 
-    fn saved(&self, execs: Vec<(String, i32)>) -> SavedContainer {
+impl Output {
+    /// What a successor must know of it; of the rest of the container nothing is known yet.
+    pub(crate) fn saved(&self, id: &str) -> SavedContainer {
+        let inode = |source: &Option<Source>| {
+            let stat = rustix::fs::fstat(source.as_ref()?.fd.as_fd()).ok()?;
+            Some(stat.st_ino)
+        };
         SavedContainer {
-            id: self.id.clone(),
-            pause: self.pause,
-            pid: self.pid,
-            start_ticks: self.start_ticks,
-            started_at: self.started_at.clone(),
-            cgroup_dirs: self.cgroup_dirs.clone(),
-            state_dir: self.state_dir.clone(),
-            log: self.output.settings.clone(),
-            tty: self.output.tty,
-            exit_file: self.exit_file.clone(),
-            exited: self.exit.is_some(),
-            execs,
+            version: records::VERSION,
+            id: id.to_owned(),
+            log: self.settings.clone(),
+            tty: self.tty,
+            pipes: [inode(&self.stdout), inode(&self.stderr)],
+            ..SavedContainer::default()
         }
     }
 }

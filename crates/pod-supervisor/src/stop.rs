@@ -26,9 +26,11 @@ impl Supervisor {
         if grace_ms == 0 || container.started_at.is_none() {
             container.kills = 0;
             self.kill(number);
+            self.save(number);
             return Ok(());
         }
-        if let Err(e) = pidfd::send_signal(&container.pidfd, signal)
+        if let Some(pidfd) = &container.pidfd
+            && let Err(e) = pidfd::send_signal(pidfd, signal)
             && e.raw_os_error() != Some(rustix::io::Errno::SRCH.raw_os_error())
         {
             return Err(failure("stop", format!("signal {signal}: {e}")));
@@ -42,6 +44,7 @@ impl Supervisor {
         if self.timers.get(due).is_none_or(|at| deadline < at) {
             self.timers.set(due, deadline);
         }
+        self.save(number);
         Ok(())
     }
 
@@ -55,7 +58,9 @@ impl Supervisor {
         }
         container.kills += 1;
         // It fails only when the process has ended.
-        let _ = pidfd::send_signal(&container.pidfd, Signal::KILL.as_raw());
+        if let Some(pidfd) = &container.pidfd {
+            let _ = pidfd::send_signal(pidfd, Signal::KILL.as_raw());
+        }
         cgroup::kill(&container.cgroup_dirs);
         let pause = Duration::from_millis(50) * container.kills.min(20);
         self.timers.after(Due::Kill(number), pause);

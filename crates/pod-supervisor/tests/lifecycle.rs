@@ -13,7 +13,7 @@
 mod common;
 
 use common::{Sandbox, until};
-use pod_wire::supervisor::{Event, ExitRecord, FromSupervisor, ReplyBody, RequestBody};
+use pod_wire::supervisor::{Descriptor, Event, ExitRecord, FromSupervisor, ReplyBody, RequestBody};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -39,13 +39,23 @@ fn an_exit_code_is_on_disk_before_anybody_is_told_and_stays_until_delete() {
     let container = pod.container("c1", "echo out; echo err >&2; printf rest; exit 37");
     let exit_file = container.exit_file.clone();
     let (body, fds) = pod.node.ok(RequestBody::Create(container));
-    let ReplyBody::Created { pid, clamped } = body else {
+    let ReplyBody::Created { pid, clamped, .. } = body else {
         panic!("{body:?}")
     };
-    assert_eq!((clamped, fds.len()), (vec!["a clamp".to_owned()], 1));
+    assert_eq!((clamped, fds.len()), (vec!["a clamp".to_owned()], 3));
     assert_eq!(fs::read(&exit_file).unwrap()[0], 0);
     let (body, fds) = pod.node.ok(RequestBody::Start { id: named("c1") });
-    assert!(matches!(body, ReplyBody::Started { pid: p, .. } if p == pid) && fds.len() == 1);
+    let ReplyBody::Started {
+        pid: of,
+        descriptors,
+        ..
+    } = body
+    else {
+        panic!("{body:?}")
+    };
+    assert_eq!((of, fds.len()), (pid, 3));
+    let names = [Descriptor::Process, Descriptor::Stdout, Descriptor::Stderr];
+    assert_eq!(descriptors, names);
     let record = pod.node.exited("c1");
     let written: ExitRecord = serde_json::from_slice(&fs::read(&exit_file).unwrap()).unwrap();
     assert_eq!(record, written);
@@ -417,7 +427,7 @@ fn standard_input_is_kept_open_and_ends_when_the_node_asks_for_a_terminal_it_get
     let mut container = pod.container("c1", "read x; echo got $x");
     container.stdin = true;
     let (_, mut fds) = pod.node.ok(RequestBody::CreateAndStart(container));
-    assert_eq!(fds.len(), 2);
+    assert_eq!(fds.len(), 4);
     File::from(fds.remove(1)).write_all(b"word\n").unwrap();
     assert_eq!(pod.node.exited("c1").code, 0);
     assert_eq!(pod.log("c1"), "stdout F got word\n");

@@ -12,7 +12,7 @@
 
 mod common;
 
-use common::{Sandbox, until};
+use common::{Sandbox, texts, until};
 use pod_wire::supervisor::RequestBody;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,28 +27,6 @@ fn files(path: &Path) -> Vec<PathBuf> {
     all.reverse();
     all.push(path.to_owned());
     all
-}
-
-/// Texts of all entries, each checked for its form.
-fn texts(files: &[PathBuf]) -> Vec<String> {
-    let mut texts = Vec::new();
-    for file in files {
-        let content = fs::read_to_string(file).unwrap();
-        assert!(
-            content.is_empty() || content.ends_with('\n'),
-            "{} is torn",
-            file.display()
-        );
-        for line in content.lines() {
-            let parts: Vec<&str> = line.splitn(4, ' ').collect();
-            assert!(
-                parts[0].len() == 30 && parts[1] == "stdout" && parts[2] == "F",
-                "{line:?}"
-            );
-            texts.push(parts[3].to_owned());
-        }
-    }
-    texts
 }
 
 #[test]
@@ -131,6 +109,11 @@ fn on_a_full_disk_the_container_goes_on_and_lost_lines_are_counted() {
         (record.code, fs::read_to_string(done).unwrap().trim()),
         (5, "0")
     );
+    let [(Some(cause), dropped)] = pod.node.troubles.as_slice() else {
+        panic!("{:?}", pod.node.troubles)
+    };
+    assert!(cause.contains("c1.log: No space left on device"), "{cause}");
+    assert!(*dropped > 0 && *dropped <= record.dropped_lines);
     let written = texts(std::slice::from_ref(&path));
     assert!(!written.is_empty());
     assert_eq!(written.len() as u64 + record.dropped_lines, 100_000);

@@ -14,7 +14,9 @@ pub mod supervisor;
 pub mod verify;
 
 /// Version of the protocol; a peer takes this one and the one before.
-pub const VERSION: u32 = 1;
+///
+/// 2: descriptors that come with an answer are named in it; [`supervisor::RequestBody::Hold`], [`supervisor::Event::Log`].
+pub const VERSION: u32 = 2;
 
 /// Longest frame in bytes; what is larger travels as a memfd.
 pub const MAX_FRAME: usize = 16 << 20;

@@ -30,8 +30,8 @@ pub struct Request {
 pub enum RequestBody {
     /// Everything the supervisor knows: [`ReplyBody::State`].
     State,
-    /// Create a container and hold it at the start barrier, verified: [`ReplyBody::Created`]. Descriptors with this answer and with
-    /// [`ReplyBody::Started`]: its pidfd; with a terminal its pty master; with `stdin` (and no terminal) the pipe's write end.
+    /// Create a container and hold it at the start barrier, verified: [`ReplyBody::Created`]. The descriptors with this answer and with
+    /// [`ReplyBody::Started`] are what a successor of the supervisor needs; the answer names them.
     Create(CreateContainer),
     /// Let a created container go: [`ReplyBody::Started`].
     Start {
@@ -75,6 +75,13 @@ pub enum RequestBody {
         exec: String,
         /// Signal number.
         signal: i32,
+    },
+    /// Give the descriptors of a container, or of an exec in it, once more, to be held for a successor: [`ReplyBody::Held`].
+    Hold {
+        /// Which container.
+        id: String,
+        /// Which exec; `None` = the container itself.
+        exec: Option<String>,
     },
     /// Open the log file anew (something else has rotated it): [`ReplyBody::Done`].
     ReopenLog {
@@ -138,15 +145,41 @@ pub enum ReplyBody {
     Created {
         pid: i32,
         clamped: Vec<String>,
+        #[serde(default)]
+        descriptors: Vec<Descriptor>,
     },
     Started {
         pid: i32,
         started_at: String,
         clamped: Vec<String>,
+        #[serde(default)]
+        descriptors: Vec<Descriptor>,
     },
     Execed {
         pid: i32,
+        #[serde(default)]
+        descriptors: Vec<Descriptor>,
     },
+    Held {
+        descriptors: Vec<Descriptor>,
+    },
+}
+
+/// What a descriptor that comes with an answer is; an answer names them in the order in which they come. A supervisor of version 1 names
+/// none, and sends the pidfd of a container first, the terminal of an exec alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Descriptor {
+    /// The master of its terminal.
+    Terminal,
+    /// Its pidfd.
+    Process,
+    /// Write end of its standard input.
+    Stdin,
+    /// Read end of its standard output. Held, never read: what a container that ends has printed is not lost with its supervisor.
+    Stdout,
+    /// Likewise of its standard error.
+    Stderr,
 }
 
 /// A bad answer: which step failed, and why. Nothing of the operation is left.
@@ -175,6 +208,9 @@ pub struct ContainerState {
     pub clamped: Vec<String>,
     /// How it ended.
     pub exit: Option<ExitRecord>,
+    /// Execs in it that run.
+    #[serde(default)]
+    pub execs: Vec<String>,
 }
 
 /// What is written before anybody is told. Times are RFC 3339 with nanoseconds, UTC.
@@ -182,10 +218,13 @@ pub struct ContainerState {
 pub struct ExitRecord {
     /// Container id.
     pub id: String,
-    /// Exit code; 128+n for signal n.
+    /// Exit code; 128+n for signal n; 255 where nobody can know.
     pub code: i32,
     /// The signal that ended it.
     pub signal: Option<i32>,
+    /// Nobody can know how it ended: its supervisor was dead, and the kernel does not say.
+    #[serde(default)]
+    pub unknown: bool,
     /// Whether the kernel killed something in its cgroup for memory.
     pub oom: bool,
     /// When it was started, if it was.
@@ -209,6 +248,15 @@ pub enum Event {
         exec: String,
         /// Exit code; 128+n for signal n.
         code: i32,
+    },
+    /// A log cannot be written and lines of it are being dropped, or is written again. Told to peers of version 2 on.
+    Log {
+        /// Which container.
+        id: String,
+        /// Why it cannot be written; `None`: it is written again.
+        cause: Option<String>,
+        /// Lines dropped so far.
+        dropped_lines: u64,
     },
 }
 

@@ -93,6 +93,22 @@ pub(crate) fn start_ticks(stat: &str) -> Option<u64> {
     rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
+/// The parent's pid: field 4 of `/proc/PID/stat`.
+pub(crate) fn parent(stat: &str) -> Option<i32> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// The session, field 6 of `/proc/PID/stat`, of a process that has not ended.
+pub(crate) fn session_of_living(stat: &str) -> Option<i32> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(2)?.parse().ok()
+}
+
 /// Turns an id inside a user namespace into the one outside, by `/proc/PID/uid_map` or `gid_map`.
 pub(crate) fn mapped(map: &str, inside: u32) -> Option<u32> {
     map.lines().find_map(|line| {
@@ -158,6 +174,10 @@ mod tests {
         assert_eq!(pid_of("Pid:\t-1\n"), None);
         let stat = "7 (a) b) S 1 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 1";
         assert_eq!(start_ticks(stat), Some(12345));
+        let zombie = "8 (x) Z 77 7 9 0 -1";
+        assert_eq!((parent(stat), parent(zombie)), (Some(1), Some(77)));
+        assert_eq!(session_of_living("8 (x) S 77 7 9 0 -1"), Some(9));
+        assert_eq!(session_of_living(zombie), None);
     }
 
     #[test]

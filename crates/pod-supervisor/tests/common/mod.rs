@@ -6,8 +6,8 @@ use pod_sys::{frame, process};
 use pod_wire::VERSION;
 use pod_wire::launch::{Create, Rootfs};
 use pod_wire::supervisor::{
-    CreateContainer, Event, ExitRecord, Failure, FromSupervisor, Hello, Log, Reply, ReplyBody,
-    Request, RequestBody,
+    CreateContainer, Descriptor, Event, ExitRecord, Failure, FromSupervisor, Hello, Log, Reply,
+    ReplyBody, Request, RequestBody,
 };
 use pod_wire::verify::{Expect, NamespaceOf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -36,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) socket: UnixStream,
     next: u64,
     events: VecDeque<Event>,
+    /// What was told of logs while an end was waited for: the cause, and how many lines were dropped by then.
+    pub(crate) troubles: Vec<(Option<String>, u64)>,
 }
 
 impl Sandbox {
@@ -65,40 +67,7 @@ impl Sandbox {
         let dir = base.join(format!("sup-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
-        let supervisor = PathBuf::from(env!("CARGO_BIN_EXE_podwright-supervisor"));
-        let launcher = supervisor
-            .with_file_name("examples")
-            .join("scripted-launcher");
-        let program = fs::read(&launcher).unwrap_or_else(|e| {
-            panic!(
-                "{}: {e}; build it: cargo build -p pod-supervisor --examples",
-                launcher.display()
-            )
-        });
-        let memfd = rustix::fs::memfd_create("launch", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
-        let mut file = File::from(memfd);
-        file.write_all(&program).unwrap();
-        // A program that is open for writing cannot be run.
-        let launch = File::open(format!(
-            "/proc/self/fd/{}",
-            std::os::fd::AsRawFd::as_raw_fd(&file)
-        ))
-        .unwrap();
-        drop(file);
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        let mut words = wrapper.iter().map(Path::new).chain([supervisor.as_path()]);
-        let mut command = Command::new(words.next().unwrap());
-        command
-            .args(words)
-            .args(["--launch-fd", "3", "--node-fd", "4", "--dir"])
-            .arg(&dir)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        process::pass_descriptors(&mut command, vec![launch.into(), theirs.into()]).unwrap();
-        let child = command.spawn().unwrap();
-        drop(command);
-        let node = Node::on(ours, 1);
+        let (child, node) = start(wrapper, &dir, arguments, Vec::new());
         Self {
             dir,
             child,
@@ -107,6 +76,137 @@ impl Sandbox {
         }
     }
 
+    /// Kills the supervisor, as memory shortage or a person may, and waits until it is gone. Its descriptors are closed then.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts a successor with what the node daemon has held for it: name and descriptor.
+    pub(crate) fn succeed(&mut self, held: Vec<(String, OwnedFd)>) {
+        let (child, node) = start(&[], &self.dir, &["--adopt"], held);
+        self.child = child;
+        self.node = node;
+    }
+
+    /// Asks for what a node daemon holds for a successor.
+    pub(crate) fn hold(&mut self, id: &str, exec: Option<&str>) -> Vec<(String, OwnedFd)> {
+        let (body, fds) = self.node.ok(RequestBody::Hold {
+            id: id.to_owned(),
+            exec: exec.map(str::to_owned),
+        });
+        let ReplyBody::Held { descriptors } = body else {
+            panic!("{body:?}")
+        };
+        assert_eq!(descriptors.len(), fds.len());
+        let whose = match exec {
+            Some(exec) => format!("{id}/{exec}"),
+            None => id.to_owned(),
+        };
+        let kind = |d: &Descriptor| {
+            serde_json::to_value(d)
+                .unwrap()
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        let names = descriptors.iter().map(|d| format!("{whose}:{}", kind(d)));
+        names.zip(fds).collect()
+    }
+
+    /// Containers as the supervisor knows them: id and exit code.
+    pub(crate) fn state(&mut self) -> Vec<(String, Option<i32>)> {
+        let (body, _) = self.node.ok(RequestBody::State);
+        let ReplyBody::State(all) = body else {
+            panic!("{body:?}")
+        };
+        let all = all.into_iter();
+        all.map(|c| (c.id, c.exit.map(|e| e.code))).collect()
+    }
+
+    /// Texts of a log's entries over all its files, oldest first; each must be whole.
+    pub(crate) fn texts(&self, id: &str) -> Vec<String> {
+        let path = self.dir.join(format!("{id}.log"));
+        let mut files: Vec<PathBuf> = (1..1000)
+            .map(|n| PathBuf::from(format!("{}.{n}", path.display())))
+            .take_while(|p| p.exists())
+            .collect();
+        files.reverse();
+        files.push(path);
+        texts(&files)
+    }
+}
+
+/// Texts of the entries of these files, each checked for its form.
+pub(crate) fn texts(files: &[PathBuf]) -> Vec<String> {
+    let mut texts = Vec::new();
+    for file in files {
+        let content = fs::read_to_string(file).unwrap();
+        assert!(
+            content.is_empty() || content.ends_with('\n'),
+            "{} is torn",
+            file.display()
+        );
+        for line in content.lines() {
+            let parts: Vec<&str> = line.splitn(4, ' ').collect();
+            assert!(
+                parts.len() == 4 && parts[0].len() == 30 && parts[1] == "stdout" && parts[2] == "F",
+                "{line:?}"
+            );
+            texts.push(parts[3].to_owned());
+        }
+    }
+    texts
+}
+
+fn start(
+    wrapper: &[&str],
+    dir: &Path,
+    arguments: &[&str],
+    held: Vec<(String, OwnedFd)>,
+) -> (Child, Node) {
+    let supervisor = PathBuf::from(env!("CARGO_BIN_EXE_podwright-supervisor"));
+    let launcher = supervisor
+        .with_file_name("examples")
+        .join("scripted-launcher");
+    let program = fs::read(&launcher).unwrap_or_else(|e| {
+        panic!(
+            "{}: {e}; build it: cargo build -p pod-supervisor --examples",
+            launcher.display()
+        )
+    });
+    let memfd = rustix::fs::memfd_create("launch", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    let mut file = File::from(memfd);
+    file.write_all(&program).unwrap();
+    // A program that is open for writing cannot be run.
+    let launch = File::open(format!(
+        "/proc/self/fd/{}",
+        std::os::fd::AsRawFd::as_raw_fd(&file)
+    ))
+    .unwrap();
+    drop(file);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut words = wrapper.iter().map(Path::new).chain([supervisor.as_path()]);
+    let mut command = Command::new(words.next().unwrap());
+    command
+        .args(words)
+        .args(["--launch-fd", "3", "--node-fd", "4", "--dir"])
+        .arg(dir)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    let mut fds = vec![launch.into(), theirs.into()];
+    for (name, fd) in held {
+        command.args(["--held", &name]);
+        fds.push(fd);
+    }
+    process::pass_descriptors(&mut command, fds).unwrap();
+    let child = command.spawn().unwrap();
+    drop(command);
+    (child, Node::on(ours, 1))
+}
+
+impl Sandbox {
     /// Another connection, as a restarted node daemon makes it.
     pub(crate) fn connect(&self, generation: u64) -> Node {
         Node::on(
@@ -212,6 +312,12 @@ impl Drop for Sandbox {
         for dir in &self.cgroups {
             fs::remove_dir(dir).unwrap_or_else(|e| panic!("{} is not empty: {e}", dir.display()));
         }
+        let kept: Vec<_> = fs::read_dir(self.dir.join("state"))
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .filter(|n| n != "lock" && n != "supervisor")
+            .collect();
+        assert!(kept.is_empty(), "records are left: {kept:?}");
         fs::remove_dir_all(&self.dir).unwrap();
     }
 }
@@ -228,6 +334,7 @@ impl Node {
             socket,
             next: 1,
             events: VecDeque::new(),
+            troubles: Vec::new(),
         };
         let (bytes, _) = node.frame().expect("a hello");
         let theirs: Hello = serde_json::from_slice(&bytes).unwrap();
@@ -303,6 +410,14 @@ impl Node {
             Event::Exited(record) => {
                 assert_eq!(record.id, id);
                 record
+            }
+            Event::Log {
+                cause,
+                dropped_lines,
+                ..
+            } => {
+                self.troubles.push((cause, dropped_lines));
+                self.exited(id)
             }
             other => panic!("{other:?}"),
         }

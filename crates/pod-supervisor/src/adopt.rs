@@ -1,0 +1,254 @@
+//! Taking over from a supervisor that was killed: its containers have gone on, and go on.
+//!
+//! ```text
+//! state/<id>.container:  being made? ── its launcher killed, its cgroup emptied and removed: as if it had never been asked for
+//!                        ended?     ── its record
+//!                        else          pidfd: held by the node daemon, else opened by pid and start time
+//!                                        ├─ none ── it has ended, and nobody can know how
+//!                                        └─ watched like any other: "running", or the one way of finding out how it ended
+//! ```
+//!
+//! The parent of an adopted process is init, not we: its end is told by its pidfd all the same.
+
+use crate::exits::Ended;
+use crate::identity::{self, Identity};
+use crate::leftovers;
+use crate::logs::Log;
+use crate::poll::{Due, Token};
+use crate::records::{self, SavedContainer, SavedSupervisor, read_exit};
+use crate::state::{Container, Exec, Output, Remains, Source, Supervisor, Then};
+use crate::streams;
+use pod_wire::supervisor::Descriptor;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// Descriptors that the node daemon has held for us. By container, then exec (none for the container itself), then kind.
+#[derive(Debug, Default)]
+pub(crate) struct Held(BTreeMap<(String, Option<String>, Descriptor), OwnedFd>);
+
+impl Held {
+    /// Enters one by its name on the command line: `<container>[/<exec>]:<kind>`.
+    pub(crate) fn enter(&mut self, name: &str, fd: OwnedFd) -> Result<(), String> {
+        let unknown = || format!("--held {name}: not known");
+        let (whose, kind) = name.split_once(':').ok_or_else(unknown)?;
+        let kind = match kind {
+            "terminal" => Descriptor::Terminal,
+            "process" => Descriptor::Process,
+            "stdin" => Descriptor::Stdin,
+            "stdout" => Descriptor::Stdout,
+            "stderr" => Descriptor::Stderr,
+            _ => return Err(unknown()),
+        };
+        let (id, exec) = match whose.split_once('/') {
+            Some((id, exec)) => (id, Some(exec.to_owned())),
+            None => (whose, None),
+        };
+        self.0.insert((id.to_owned(), exec, kind), fd);
+        Ok(())
+    }
+
+    fn take(&mut self, id: &str, exec: Option<&str>, kind: Descriptor) -> Option<OwnedFd> {
+        self.0
+            .remove(&(id.to_owned(), exec.map(str::to_owned), kind))
+    }
+
+    /// The process of that identity: held, or opened now.
+    fn process(&mut self, id: &str, exec: Option<&str>, process: Identity) -> Option<OwnedFd> {
+        let held = self.take(id, exec, Descriptor::Process);
+        // Of one that has been reaped a pidfd names no pid any more; that it was this one the node daemon knows.
+        let held = held.filter(|fd| identity::pid_of(fd).is_none_or(|pid| pid == process.pid));
+        held.or_else(|| process.open())
+    }
+}
+
+impl Supervisor {
+    /// Takes over what a predecessor in the same folder has left.
+    pub(crate) fn adopt(&mut self, mut held: Held) {
+        let predecessor: Option<SavedSupervisor> = records::load(&self.place.supervisor()).ok();
+        let same_boot = |p: &SavedSupervisor| identity::boot_id().is_ok_and(|id| id == p.boot_id);
+        let of_this_boot = predecessor.as_ref().is_none_or(same_boot);
+        if let Some(predecessor) = &predecessor {
+            self.replays.enter(predecessor.generation);
+            if of_this_boot {
+                leftovers::end_launchers(predecessor.process);
+            }
+        }
+        let parents = [1, predecessor.map_or(1, |p| p.process.pid)];
+        let mut containers = self.place.containers();
+        // The pause process first: it is what the namespaces of the others are compared with.
+        containers.sort_by_key(|c| !c.pause);
+        for saved in containers {
+            match saved.process {
+                Some(process) => {
+                    let pidfd = match of_this_boot {
+                        true => held.process(&saved.id, None, process),
+                        false => None,
+                    };
+                    self.adopt_container(saved, process, pidfd, &mut held, &parents);
+                }
+                None => {
+                    let remains = Remains {
+                        cgroup_dirs: saved.cgroup_dirs,
+                        state_dir: saved.state_dir,
+                    };
+                    self.remove(remains, Then::Undone(saved.id));
+                }
+            }
+        }
+        self.save_own();
+    }
+
+    fn adopt_container(
+        &mut self,
+        saved: SavedContainer,
+        process: Identity,
+        pidfd: Option<OwnedFd>,
+        held: &mut Held,
+        parents: &[i32],
+    ) {
+        let number = self.number();
+        let exit = saved.exit.clone();
+        let exit = exit.or_else(|| read_exit(&saved.exit_file));
+        let has_ended = exit.is_some();
+        let mut output = Output {
+            settings: saved.log.clone(),
+            tty: saved.tty,
+            ..Output::default()
+        };
+        let stdin = held.take(&saved.id, None, Descriptor::Stdin);
+        if !has_ended {
+            self.adopt_streams(&saved, held, &mut output);
+        }
+        let pid_is_gone = pidfd.is_none();
+        let watched = pidfd.as_ref().filter(|_| !has_ended);
+        let watched =
+            watched.is_none_or(|fd| self.poll.watch(fd, Token::Container(number)).is_ok());
+        // What cannot be watched is not read either; its end is looked for below.
+        let _ = output.watch(number, &self.poll);
+        let container = Container {
+            pause: saved.pause,
+            process,
+            pidfd,
+            clamped: saved.clamped,
+            started_at: saved.started_at,
+            exit,
+            state_dir: saved.state_dir,
+            bundle: saved.bundle,
+            cgroup_dirs: saved.cgroup_dirs,
+            exit_file: saved.exit_file,
+            output,
+            stdin: stdin.filter(|_| !has_ended),
+            stopped: saved.stopped,
+            kills: 0,
+            deleting: false,
+            id: saved.id,
+        };
+        let id = container.id.clone();
+        self.containers.insert(number, container);
+        let unknown_execs = saved.execs.iter().any(|e| e.process.is_none());
+        for exec in saved.execs {
+            if let Some(process) = exec.process {
+                self.adopt_exec(&id, exec.name, process, held);
+            }
+        }
+        if unknown_execs && !has_ended {
+            self.end_unknown_execs(number, parents);
+        }
+        if !has_ended && (pid_is_gone || !watched) {
+            self.record_end(number, Ended::Unknown);
+        } else if !has_ended {
+            self.look_at_log(number);
+            if let Some(at) = saved.kill_at {
+                self.timers.set_monotonic(Due::Kill(number), at);
+            }
+        }
+        self.save(number);
+        if saved.deleting
+            && let Some(container) = self.containers.get_mut(&number)
+        {
+            container.deleting = true;
+            let remains = container.remains();
+            self.remove(remains, Then::Forget(number, None));
+        }
+    }
+
+    fn adopt_streams(&mut self, saved: &SavedContainer, held: &mut Held, output: &mut Output) {
+        if let Some(settings) = &saved.log {
+            let base = self.place.log(&saved.id);
+            // Without its log a container still runs; what it prints is read and lost.
+            output.log = Log::adopt(settings.clone(), &base, &mut self.scratch).ok();
+        }
+        if saved.tty {
+            let terminal = held.take(&saved.id, None, Descriptor::Terminal);
+            output.stdout = terminal.map(Source::new);
+        } else {
+            let [stdout, stderr] = saved.pipes;
+            let stdout = (Descriptor::Stdout, stdout);
+            let stderr = (Descriptor::Stderr, stderr);
+            let mut find = |(kind, inode): (Descriptor, Option<u64>)| {
+                let found = held.take(&saved.id, None, kind);
+                let found = found.or_else(|| find_pipe(&saved.cgroup_dirs, inode?));
+                found.map(Source::new)
+            };
+            (output.stdout, output.stderr) = (find(stdout), find(stderr));
+        }
+        for source in [&output.stdout, &output.stderr].into_iter().flatten() {
+            // It only fails for what is no open descriptor.
+            let _ = streams::nonblocking(&source.fd);
+        }
+    }
+
+    fn adopt_exec(&mut self, container: &str, name: String, process: Identity, held: &mut Held) {
+        let pidfd = held.process(container, Some(&name), process);
+        let terminal = held.take(container, Some(&name), Descriptor::Terminal);
+        let number = self.number();
+        let watched = pidfd.as_ref();
+        let watched = watched.is_some_and(|fd| self.poll.watch(fd, Token::Exec(number)).is_ok());
+        let exec = Exec {
+            container: container.to_owned(),
+            name,
+            process,
+            pidfd,
+            terminal,
+        };
+        self.execs.insert(number, exec);
+        if !watched {
+            self.record_exec_end(number, Ended::Unknown);
+        }
+    }
+
+    /// A process whose start was under way may run in the container without anybody's knowledge.
+    fn end_unknown_execs(&mut self, number: u32, parents: &[i32]) {
+        let Some(container) = self.containers.get(&number) else {
+            return;
+        };
+        let of_it = self.execs.values().filter(|e| e.container == container.id);
+        let mut known: BTreeSet<i32> = of_it.map(|e| e.process.pid).collect();
+        known.insert(container.process.pid);
+        leftovers::end_strangers(&container.cgroup_dirs, &known, parents);
+    }
+}
+
+/// The read end of a pipe that any process of the container holds open.
+fn find_pipe(cgroup_dirs: &[PathBuf], inode: u64) -> Option<OwnedFd> {
+    let name = PathBuf::from(format!("pipe:[{inode}]"));
+    let text = std::fs::read_to_string(cgroup_dirs.first()?.join("cgroup.procs")).ok()?;
+    let open = |link: &Path| {
+        let flags =
+            rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
+        rustix::fs::open(link, flags, rustix::fs::Mode::empty()).ok()
+    };
+    text.lines().find_map(|pid| {
+        let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+        let mut links = fds.flatten().map(|e| e.path());
+        links.find_map(|link| {
+            let is_it = |l: &Path| std::fs::read_link(l).is_ok_and(|to| to == name);
+            // Looked at before it is opened: opening anything else might wait, or do something.
+            let fd = is_it(&link).then(|| open(&link))??;
+            // By then the number may have meant another file.
+            let stat = rustix::fs::fstat(&fd).ok()?;
+            (stat.st_ino == inode).then_some(fd)
+        })
+    })
+}
