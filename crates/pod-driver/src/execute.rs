@@ -122,14 +122,6 @@ fn cgroup_of<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Result<CgroupPath, Fa
     pod_cgroup_path(&world.node.cgroup_root, pod).map_err(|e| Failure::Other(e.to_string()))
 }
 
-fn network_of(pod: &Pod) -> NetworkMode {
-    if pod.spec.host_network {
-        NetworkMode::Host
-    } else {
-        NetworkMode::None
-    }
-}
-
 async fn ensure_pod<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Result<(), Failure> {
     let path = cgroup_of::<X>(world, pod)?;
     let mut values = pod_cgroup(pod, &PodCgroupPolicy::default());
@@ -159,15 +151,20 @@ async fn prepare_volumes<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Result<()
 
 async fn run_sandbox<X: Outside>(world: &WorldOf<X>, pod: &Pod, attempt: u32) -> End {
     let id = SandboxId::new(world.clock.fresh());
-    let facts = SandboxFacts {
-        id: id.clone(),
-        attempt,
-        node: &world.node,
-        pod_ips: &[],
-    };
-    let (config, warnings) = match sandbox_config(pod, &facts) {
+    let reserved = reserve::<X>(world, pod, &id).await;
+    let made = reserved.and_then(|(network, address)| {
+        let facts = SandboxFacts {
+            id: id.clone(),
+            attempt,
+            node: &world.node,
+            network,
+            pod_ips: address.as_slice(),
+        };
+        sandbox_config(pod, &facts).map_err(|e| Failure::Other(e.to_string()))
+    });
+    let (config, warnings) = match made {
         Ok(made) => made,
-        Err(error) => return Err(Failure::Other(error.to_string())).into(),
+        Err(cause) => return Err(let_go::<X>(world, &id, cause).await).into(),
     };
     let mut end = End::from(Ok(()));
     // A node without cluster DNS has none by design; it is no mishap to tell of with every pod.
@@ -178,9 +175,33 @@ async fn run_sandbox<X: Outside>(world: &WorldOf<X>, pod: &Pod, attempt: u32) ->
         .extend(warnings.map(|w| PodEvent::of_pod(EventKind::Warning, w.reason, w.message)));
     end.result = match world.host.run_sandbox(&config).await {
         Ok(namespace) => attach::<X>(world, pod, &id, config.network, namespace).await,
-        Err(error) => Err(failure(error)),
+        Err(error) => Err(let_go::<X>(world, &id, failure(error)).await),
     };
     end
+}
+
+/// The network of a new sandbox, and its address where it has one.
+async fn reserve<X: Outside>(
+    world: &WorldOf<X>,
+    pod: &Pod,
+    id: &SandboxId,
+) -> Result<(NetworkMode, Option<String>), Failure> {
+    if pod.spec.host_network {
+        return Ok((NetworkMode::Host, None));
+    }
+    let reserved = world.network.reserve(id).await;
+    reserved.map_err(|e| Failure::Other(format!("network: {e}")))
+}
+
+/// Gives back what was reserved for a sandbox that does not come to be; a failure of that is told besides the cause.
+async fn let_go<X: Outside>(world: &WorldOf<X>, id: &SandboxId, cause: Failure) -> Failure {
+    match world.network.detach(id).await {
+        Ok(()) => cause,
+        Err(undo) => Failure::Other(format!(
+            "{}; and giving its address back failed: {undo}",
+            cause.text()
+        )),
+    }
 }
 
 /// Attaches a new sandbox to the network; takes it away again if that fails.
@@ -209,7 +230,7 @@ async fn attach<X: Outside>(
     };
     match noted {
         Ok(()) => Ok(()),
-        Err(cause) => Err(undo_sandbox::<X>(world, pod, id, mode, cause).await),
+        Err(cause) => Err(undo_sandbox::<X>(world, pod, id, cause).await),
     }
 }
 
@@ -218,16 +239,11 @@ async fn undo_sandbox<X: Outside>(
     world: &WorldOf<X>,
     pod: &Pod,
     id: &SandboxId,
-    mode: NetworkMode,
     cause: Failure,
 ) -> Failure {
     let uid = &pod.metadata.uid;
     let undone = async {
-        world
-            .network
-            .detach(id, mode)
-            .await
-            .map_err(|e| e.to_string())?;
+        world.network.detach(id).await.map_err(|e| e.to_string())?;
         world
             .host
             .stop_sandbox(uid, id)
@@ -255,7 +271,7 @@ async fn stop_sandbox<X: Outside>(
 ) -> Result<(), Failure> {
     world
         .network
-        .detach(id, network_of(pod))
+        .detach(id)
         .await
         .map_err(|e| Failure::Other(format!("network: {e}")))?;
     world
@@ -316,7 +332,7 @@ async fn start_container<X: Outside>(
         env: EnvFacts {
             node: &world.node,
             pod_ips: &pod_ips,
-            services: Some(&[]),
+            services: Some(&world.objects.services()),
             sources: &world.objects.sources(&pod.metadata.namespace),
         },
     };

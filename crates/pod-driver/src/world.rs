@@ -8,6 +8,7 @@ use pod_model::ids::{Namespace, PodRef};
 use pod_model::node::NodeFacts;
 use pod_model::status::PodStatus;
 use pod_plan::back_off::Limits;
+use pod_plan::configs::service_env::Service;
 use pod_plan::configs::sources::Sources;
 use pod_plan::events::PodEvent;
 use pod_plan::memory::Memory;
@@ -37,10 +38,15 @@ pub trait Journal: Send + Sync + 'static {
     fn removed(&self, pod: &PodRef);
 }
 
-/// The node's ConfigMaps and Secrets.
+/// The node's ConfigMaps, Secrets and Services.
 pub trait Objects: Send + Sync + 'static {
     /// Those of one namespace, as they are now.
     fn sources(&self, namespace: &Namespace) -> Sources;
+
+    /// Services that have an address now, of all namespaces, for the environment of containers that are started now.
+    fn services(&self) -> Vec<Service> {
+        Vec::new()
+    }
 }
 
 /// The outside, shared by all tasks of a node.

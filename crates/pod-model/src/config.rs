@@ -35,6 +35,8 @@ pub enum NetworkMode {
     None,
     /// The node's namespace.
     Host,
+    /// A namespace of its own with an address on the node's bridge.
+    Bridge,
 }
 
 /// A sandbox to make.

@@ -62,7 +62,7 @@ impl Network for NoNetwork {
         Ok(None)
     }
 
-    async fn detach(&self, _: &SandboxId, _: NetworkMode) -> Result<(), NetworkError> {
+    async fn detach(&self, _: &SandboxId) -> Result<(), NetworkError> {
         Ok(())
     }
 }

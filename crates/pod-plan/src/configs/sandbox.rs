@@ -24,6 +24,8 @@ pub struct SandboxFacts<'a> {
     pub attempt: u32,
     /// The node.
     pub node: &'a NodeFacts,
+    /// What the pod gets unless it asks for the node's network.
+    pub network: NetworkMode,
     /// Addresses that the pod will have; none without a network.
     pub pod_ips: &'a [String],
 }
@@ -59,7 +61,7 @@ pub fn sandbox_config(
     } else {
         let hosts = hosts_file(facts.pod_ips, &hostname, &domain, &spec.host_aliases);
         let name = kernel_hostname(pod, &hostname, &domain)?;
-        (NetworkMode::None, Some(name), hosts)
+        (facts.network, Some(name), hosts)
     };
     let config = SandboxConfig {
         id: facts.id.clone(),
@@ -106,6 +108,7 @@ mod tests {
             id: "s".into(),
             attempt: 1,
             node: &node(),
+            network: NetworkMode::Bridge,
             pod_ips: &["10.0.0.5".to_owned()],
         };
         sandbox_config(pod, &facts).unwrap().0
@@ -119,7 +122,7 @@ mod tests {
         assert_eq!(
             (got.network, got.ipc, got.pid),
             (
-                NetworkMode::None,
+                NetworkMode::Bridge,
                 NamespaceMode::Pod,
                 NamespaceMode::Container
             )

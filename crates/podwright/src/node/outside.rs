@@ -95,7 +95,7 @@ impl Network for LocalNetwork {
     ) -> Result<Option<String>, NetworkError> {
         match mode {
             NetworkMode::Host => Ok(None),
-            NetworkMode::None => {
+            NetworkMode::None | NetworkMode::Bridge => {
                 let done =
                     tokio::task::spawn_blocking(move || pod_network::bring_up_loopback(namespace))
                         .await;
@@ -108,7 +108,7 @@ impl Network for LocalNetwork {
         }
     }
 
-    async fn detach(&self, _id: &SandboxId, _mode: NetworkMode) -> Result<(), NetworkError> {
+    async fn detach(&self, _id: &SandboxId) -> Result<(), NetworkError> {
         Ok(())
     }
 }
