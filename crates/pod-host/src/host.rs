@@ -65,12 +65,16 @@ impl NodeHost {
         &self.node
     }
 
-    /// Pods that have a sandbox, found again or run since, each with its pod-level cgroup.
+    /// Pods of which there is anything, found again or made since, each with its pod-level cgroup.
     pub fn pods(&self) -> Vec<(PodRef, CgroupPath)> {
         let state = self.node.state();
-        let sandboxes = state.pods().filter_map(|(_, pod)| pod.sandboxes.first());
-        sandboxes
-            .map(|s| (s.config.pod.clone(), s.config.cgroup_parent.clone()))
+        let known = state.pods().filter_map(|(_, pod)| {
+            let whole = pod.whole.as_ref().map(|w| (&w.pod, &w.cgroup));
+            let sandbox = pod.sandboxes.first();
+            whole.or_else(|| sandbox.map(|s| (&s.config.pod, &s.config.cgroup_parent)))
+        });
+        known
+            .map(|(pod, cgroup)| (pod.clone(), cgroup.clone()))
             .collect()
     }
 }
@@ -84,6 +88,7 @@ fn look(options: HostOptions) -> HostResult<(HostOptions, Found)> {
         paths.snapshots(),
         paths.pause_roots(),
         paths.sandboxes(),
+        paths.intents(),
     ] {
         private_folder(&folder).at_path(OTHER, "host: making", &folder)?;
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! host ─▶ verbs ─▶ node_state ─▶ state ─▶ supervisor (client)
 //!           │          └──▶ exit, records
-//!           └──▶ bundle (pod-oci), cgroup, volumes          paths, options, failure: below all
+//!           └──▶ bundle (pod-oci), cgroup, volumes          intents, steps, paths, options, failure: below all
 //! ```
 //!
 //! Nothing here decides: the driver says what to do, and is told what happened. What a daemon must find again stands in the run folder.
@@ -14,14 +14,17 @@ mod exit;
 mod failure;
 mod host;
 mod inspect;
+mod intents;
 mod node;
 mod node_state;
 mod options;
 mod paths;
 mod pause_root;
+mod quarantine;
 mod records;
 mod signal;
 mod state;
+mod steps;
 mod supervisor;
 mod verbs;
 mod volumes;
@@ -29,3 +32,6 @@ mod volumes;
 pub use host::{NodeHost, Opened};
 pub use inspect::{HelperProcess, remove_empty_cgroups};
 pub use options::{HostOptions, LogLimits, Programs};
+pub use quarantine::{QUARANTINE, set_aside};
+pub use records::{sealed, unsealed};
+pub use steps::{Fault, Steps};

@@ -1,5 +1,6 @@
 //! What a host is opened with.
 
+use crate::steps::Steps;
 use pod_model::ids::CgroupPath;
 use std::path::PathBuf;
 
@@ -22,6 +23,8 @@ pub struct HostOptions {
     pub launcher_ahead: bool,
     /// How long container logs grow.
     pub logs: LogLimits,
+    /// For tests: what becomes of each step. A real node has [`Steps::default`].
+    pub steps: Steps,
 }
 
 /// The programs that a host starts.

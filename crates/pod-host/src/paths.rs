@@ -86,6 +86,15 @@ impl Paths {
         self.run.join("sandboxes")
     }
 
+    /// What has begun and not come to its end.
+    pub(crate) fn intents(&self) -> PathBuf {
+        self.run.join("intents")
+    }
+
+    pub(crate) fn run(&self) -> &Path {
+        &self.run
+    }
+
     pub(crate) fn sandbox(&self, id: &SandboxId) -> SandboxDir {
         SandboxDir(self.sandboxes().join(id.as_str()))
     }
@@ -106,6 +115,11 @@ impl SandboxDir {
 
     pub(crate) fn record(&self) -> PathBuf {
         self.0.join("record.json")
+    }
+
+    /// What a supervisor leaves for its successor; its own matter but for its being there.
+    pub(crate) fn supervised(&self) -> PathBuf {
+        self.0.join("state")
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

@@ -1,5 +1,8 @@
-//! What is written down beside each sandbox and container, so that the next node daemon finds them again. JSON, mode 0600 (it holds the
+//! What is written down beside each sandbox and container, so that the next node daemon finds them again. Mode 0600 (it holds the
 //! containers' environment), in a folder of mode 0700 on a tmpfs: written without fsync.
+//!
+//! A file is eight hexadecimal digits (the CRC-32 of what follows), a line break, and one JSON text. It is replaced at one stroke; what is
+//! torn or changed anywhere is not read.
 
 use jiff::Timestamp;
 use pod_model::config::{ContainerConfig, SandboxConfig};
@@ -51,15 +54,76 @@ pub(crate) fn save(path: &Path, record: &impl Serialize) -> io::Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(&fresh)?;
-    file.write_all(&serde_json::to_vec(record)?)?;
+    file.write_all(&sealed(&serde_json::to_vec(record)?))?;
     fs::rename(&fresh, path)
+}
+
+/// A record's bytes with their checksum before them.
+pub fn sealed(body: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{:08x}\n", crc32fast::hash(body)).into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// The body of what [`sealed`] has made.
+///
+/// # Errors
+/// `InvalidData`: it is cut off or changed.
+pub fn unsealed(bytes: &[u8]) -> io::Result<&[u8]> {
+    let damaged = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let (sum, rest) = bytes
+        .split_at_checked(8)
+        .ok_or_else(|| damaged("it is cut off"))?;
+    let body = rest
+        .strip_prefix(b"\n")
+        .ok_or_else(|| damaged("it does not begin with its checksum"))?;
+    match sum == format!("{:08x}", crc32fast::hash(body)).as_bytes() {
+        true => Ok(body),
+        false => Err(damaged("its checksum does not fit")),
+    }
 }
 
 /// Reads a record. `None`: it is not there.
 pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     match fs::read(path) {
-        Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Ok(bytes) => Ok(Some(serde_json::from_slice(unsealed(&bytes)?)?)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_torn_or_changed_anywhere_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record.json");
+        let record = EndedFile {
+            started_at: Some(Timestamp::UNIX_EPOCH),
+            exit: Exit {
+                code: 37,
+                signal: None,
+                reason: "Error".to_owned(),
+                message: "said".to_owned(),
+                finished_at: None,
+            },
+        };
+        assert!(load::<EndedFile>(&path).unwrap().is_none());
+        save(&path, &record).unwrap();
+        let back: EndedFile = load(&path).unwrap().unwrap();
+        assert_eq!(back.exit, record.exit);
+        let whole = fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            assert!(load::<EndedFile>(&path).is_err(), "{length} bytes");
+        }
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &bytes).unwrap();
+            assert!(load::<EndedFile>(&path).is_err(), "bit {bit}");
+        }
     }
 }

@@ -6,3 +6,5 @@ pub(crate) mod mounts;
 pub(crate) mod pod;
 pub(crate) mod recover;
 pub(crate) mod sandbox;
+pub(crate) mod settle;
+pub(crate) mod successor;

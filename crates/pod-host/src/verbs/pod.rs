@@ -3,7 +3,9 @@
 use crate::bundle::private_folder;
 use crate::cgroup;
 use crate::failure::{At, blocking};
+use crate::intents::{self, Intent};
 use crate::node_state::Node;
+use crate::state::Whole;
 use crate::verbs::{container, sandbox};
 use crate::volumes::{self, unmount_below};
 use pod_driver::host::{HostError, HostErrorKind, HostResult, VolumeError};
@@ -24,14 +26,31 @@ pub(crate) async fn ensure(
     values: &PodCgroup,
 ) -> HostResult<()> {
     let folder = node.paths.pod(&pod.uid);
+    let whole = Whole {
+        pod: pod.clone(),
+        cgroup: cgroup.clone(),
+    };
+    if !matches!(node.state().pod(&pod.uid), Some(p) if p.whole.is_some()) {
+        // It stays until the last thing of the pod is gone.
+        drop(node.begin(&intent(pod, cgroup))?);
+        node.state().enter(&pod.uid).whole = Some(whole);
+    }
     let (work, cgroup, values) = (Arc::clone(node), cgroup.clone(), values.clone());
     blocking(move || {
+        work.step(OTHER, "ensure: folder")?;
         private_folder(&folder).at_path(OTHER, "pod: making", &folder)?;
-        cgroup::ensure(&work.layout, &work.options.cgroup_root, &cgroup, &values)
+        work.step(OTHER, "ensure: cgroup")?;
+        cgroup::ensure(&work.layout, &work.options.cgroup_root, &cgroup, &values)?;
+        work.step(OTHER, "ensure: answer")
     })
-    .await??;
-    node.state().enter(&pod.uid);
-    Ok(())
+    .await?
+}
+
+fn intent(pod: &PodRef, cgroup: &CgroupPath) -> Intent {
+    Intent::Pod {
+        pod: pod.clone(),
+        cgroup: cgroup.clone(),
+    }
 }
 
 /// Makes or updates the pod's volumes; all are tried.
@@ -43,7 +62,8 @@ pub(crate) async fn prepare_volumes(
     let (work, uid, list) = (Arc::clone(node), pod.uid.clone(), list.to_vec());
     let problems = blocking(move || {
         let errors = list.iter().filter_map(|volume| {
-            let made = volumes::prepare(&work.paths, &uid, volume);
+            let step = work.step(OTHER, "volumes: volume").map_err(|e| e.message);
+            let made = step.and_then(|()| volumes::prepare(&work.paths, &uid, volume));
             made.err().map(|cause| VolumeError {
                 volume: volume.name.to_string(),
                 cause,
@@ -98,9 +118,13 @@ pub(crate) async fn remove(node: &Arc<Node>, pod: &PodRef, cgroup: &CgroupPath) 
         note(cleanup.await.at(OTHER, "removing a container's files"));
     }
     logs.push(node.options.log_root.join(pod.log_folder()));
-    let (work, folder, cgroup) = (Arc::clone(node), node.paths.pod(uid), cgroup.clone());
+    let (work, folder, own) = (Arc::clone(node), node.paths.pod(uid), cgroup.clone());
+    let cgroup = own.clone();
     let rest = blocking(move || {
         let mut left = Vec::new();
+        if let Err(e) = work.step(OTHER, "remove pod: cgroup, folder and logs") {
+            return vec![e];
+        }
         left.extend(cgroup::remove(&work.layout, &work.options.cgroup_root, &cgroup).err());
         let unmounted =
             unmount_below(&folder).at_path(OTHER, "pod: unmounting what is in", &folder);
@@ -123,7 +147,13 @@ pub(crate) async fn remove(node: &Arc<Node>, pod: &PodRef, cgroup: &CgroupPath) 
         Ok(left) => problems.extend(left.into_iter().map(|e: HostError| e.message)),
         Err(e) => problems.push(e.message),
     }
+    problems.extend(
+        node.step(OTHER, "remove pod: state")
+            .err()
+            .map(|e| e.message),
+    );
     if problems.is_empty() {
+        intents::begun(&node.paths.intents(), &intent(pod, &own)).over();
         node.state().forget_pod(uid);
         return Ok(());
     }

@@ -6,52 +6,60 @@
 //!                         ▼
 //!                   supervisor answers? ── yes ──▶ its state and the records: as if nothing had been
 //!                         │
-//!                         nobody there ──▶ what is left is killed; ends come from records, else they are unknown
+//!                         nobody there ──▶ a successor adopts what lives ([`successor`]); it answers as above
+//!                         no successor ──▶ what is left is killed; ends come from records, else they are unknown
 //! ```
 //!
-//! The same happens to one sandbox when its connection ends while the daemon runs. A supervisor that lives but does not take us serves a newer
-//! daemon: then nothing is touched.
+//! The same happens to one sandbox when its connection ends while the daemon runs; verbs on it wait so long. A supervisor that lives but does
+//! not take us serves a newer daemon: then nothing is touched.
 
+use crate::cgroup;
 use crate::exit;
 use crate::failure::{At, blocking};
 use crate::node_state::{Loss, Node};
 use crate::paths::SandboxDir;
 use crate::records::{self, ContainerFile, EndedFile, SandboxFile};
 use crate::state::{ContainerState, SandboxState};
-use crate::supervisor::Client;
-use crate::verbs::{container, sandbox};
+use crate::supervisor::{Client, Keep};
+use crate::verbs::successor::{self, Found};
+use crate::verbs::{container, sandbox, settle};
 use pod_driver::host::{HostError, HostErrorKind, HostEvent, HostResult};
 use pod_model::config::SandboxConfig;
-use pod_model::ids::{PodUid, SandboxId};
-use pod_wire::supervisor::{self as wire, ReplyBody, RequestBody};
+use pod_model::ids::{ContainerId, PodUid, SandboxId};
+use pod_wire::supervisor::{self as wire, RequestBody};
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 const OTHER: HostErrorKind = HostErrorKind::Other;
 
-/// A supervisor that lives answers at once; one that does not in this time is treated as dead, or it would hold up the whole node.
-const ANSWER: Duration = Duration::from_secs(10);
+/// One that served us for a shorter time than this may have died of what it found: then there is a rest before the next one.
+const SHORT: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_millis(100);
 
-/// How often a supervisor that does not answer is asked, and how long is waited between.
-const TRIES: u32 = 10;
-const PAUSE: Duration = Duration::from_millis(100);
+const SIGKILL: i32 = 9;
 
 /// Finds every sandbox again. What went wrong with single ones is given as notes: the rest of the node works on.
 pub(crate) async fn all(node: &Arc<Node>) -> HostResult<Vec<String>> {
     let folder = node.paths.sandboxes();
     let entries = fs::read_dir(&folder).at_path(OTHER, "recovery: reading", &folder)?;
     let mut notes = Vec::new();
+    let mut all = JoinSet::new();
     for entry in entries.flatten() {
-        let dir = SandboxDir::new(entry.path());
-        if let Err(e) = one(node, &dir).await {
-            notes.push(format!("{}: {}", dir.path().display(), e.message));
+        let (node, dir) = (Arc::clone(node), SandboxDir::new(entry.path()));
+        all.spawn(async move { one(&node, &dir).await.map_err(|e| (dir, e)) });
+    }
+    while let Some(found) = all.join_next().await {
+        match found.at(OTHER, "recovery")? {
+            Ok(()) => {}
+            Err((dir, e)) => notes.push(format!("{}: {}", dir.path().display(), e.message)),
         }
     }
+    notes.extend(settle::all(node).await?);
     sort(node);
     let node = Arc::clone(node);
     blocking(move || sweep_snapshots(&node)).await?;
@@ -83,17 +91,20 @@ async fn one(node: &Arc<Node>, dir: &SandboxDir) -> HostResult<()> {
             ready: false,
             ip: record.ip,
             client: None,
+            linking: false,
+            linked_at: None,
+            keep: Keep::default(),
             held: None,
             ending: false,
         });
     }
-    match relink(node, dir, &pod, &id).await? {
-        Linked::Yes => Ok(()),
-        Linked::Refused => Err(HostError::new(
+    match successor::find(node, dir, &pod, &id).await {
+        Found::Lives(client, states) => adopt(node, &pod, &id, client, states).await,
+        Found::Refuses => Err(HostError::new(
             OTHER,
             "its supervisor lives but does not answer; left alone (does a newer node daemon run?)",
         )),
-        Linked::Dead => {
+        Found::Nobody => {
             let work = Arc::clone(node);
             let cause = "its supervisor was found dead, so how the container ended is not known";
             blocking(move || work.bury(&pod, &id, cause)).await
@@ -111,97 +122,110 @@ pub(crate) async fn look_after(node: Weak<Node>, mut losses: mpsc::UnboundedRece
 
 async fn lost(node: &Arc<Node>, loss: Loss) {
     let Loss { pod, sandbox: id } = loss;
-    let dir = match node.state().sandbox(&pod, &id) {
-        Some(found) if !found.ending => found.dir.clone(),
-        _ => return,
+    let (dir, lived) = match node.state().sandbox_mut(&pod, &id) {
+        Some(found) if !found.ending => (found.dir.clone(), found.linked_at.map(|at| at.elapsed())),
+        // Who ends it takes what is left away.
+        Some(found) => {
+            found.linking = false;
+            node.linked.notify_waiters();
+            return;
+        }
+        None => return,
     };
-    // Ends of exec'd processes may have been told meanwhile: who waits learns that nobody knows.
-    node.state()
-        .enter(&pod)
-        .containers
-        .iter_mut()
-        .for_each(|c| {
-            if c.config.sandbox == id {
-                c.execs.clear();
+    if lived.is_some_and(|lived| lived < SHORT) {
+        // One that dies of what it finds is not started over and over without a rest.
+        tokio::time::sleep(REST).await;
+    }
+    match successor::find(node, &dir, &pod, &id).await {
+        Found::Lives(client, states) => {
+            // A failure is one container's own, that its next verb meets.
+            let _ = adopt(node, &pod, &id, client, states).await;
+        }
+        Found::Refuses => {
+            if let Some(found) = node.state().sandbox_mut(&pod, &id) {
+                found.linking = false;
             }
-        });
-    // A failure to link again is a new loss, or one container's own that its next verb meets.
-    let linked = relink(node, &dir, &pod, &id).await;
-    if !matches!(linked, Ok(Linked::Dead)) {
-        return;
-    }
-    let cause = "its supervisor died";
-    let (work, of, sandbox) = (Arc::clone(node), pod.clone(), id.clone());
-    let buried = blocking(move || {
-        let unknown = format!("{cause}, so how the container ended is not known");
-        work.bury(&of, &sandbox, &unknown);
-    });
-    // It only fails when the runtime ends.
-    let _ = buried.await;
-    node.tell(HostEvent::SandboxLost {
-        pod,
-        id,
-        cause: cause.to_owned(),
-    });
-}
-
-/// What came of connecting to a sandbox's supervisor.
-enum Linked {
-    /// It serves us, and what it says is entered.
-    Yes,
-    /// It lives and does not take us.
-    Refused,
-    /// Nobody is there.
-    Dead,
-}
-
-async fn relink(
-    node: &Arc<Node>,
-    dir: &SandboxDir,
-    pod: &PodUid,
-    id: &SandboxId,
-) -> HostResult<Linked> {
-    let mut tries = TRIES;
-    let (client, states) = loop {
-        let Ok(socket) = pod_sys::socket::connect(&dir.socket()) else {
-            return Ok(Linked::Dead);
-        };
-        if let Some(answer) = ask_state(node, socket, pod, id).await {
-            break answer;
         }
-        // One that is just dying may still be connected to, for as long as the kernel takes to close its descriptors.
-        tries -= 1;
-        if tries == 0 {
-            return Ok(Linked::Refused);
+        Found::Nobody => {
+            let cause = "its supervisor died, and no successor could be started";
+            let (work, of, sandbox) = (Arc::clone(node), pod.clone(), id.clone());
+            let buried = blocking(move || {
+                let unknown = format!("{cause}, so how the container ended is not known");
+                work.bury(&of, &sandbox, &unknown);
+            });
+            // It only fails when the runtime ends.
+            let _ = buried.await;
+            node.tell(HostEvent::SandboxLost {
+                pod,
+                id,
+                cause: cause.to_owned(),
+            });
         }
-        tokio::time::sleep(PAUSE).await;
-    };
-    let pause = states.iter().find(|s| s.pause && s.exit.is_none());
-    let held = pause.and_then(|s| {
-        let handle = pod_sys::pidfd::open(s.pid).ok()?;
-        sandbox::open_namespaces(s.pid, &handle).ok()
-    });
-    if let Some(found) = node.state().sandbox_mut(pod, id) {
-        found.ready = held.is_some();
-        found.held = held.map(Arc::new);
-        found.client = Some(client);
     }
-    adopt(node, pod, id, states).await?;
-    Ok(Linked::Yes)
+    node.linked.notify_waiters();
 }
 
-/// Brings the containers of a living sandbox up to what its supervisor says.
+/// Brings a sandbox up to what its supervisor says, and has that supervisor serve it.
 async fn adopt(
     node: &Arc<Node>,
     pod: &PodUid,
-    sandbox: &SandboxId,
+    id: &SandboxId,
+    client: Arc<Client>,
     states: Vec<wire::ContainerState>,
 ) -> HostResult<()> {
-    let mut strangers: BTreeSet<_> = {
+    let strangers = enter(node, pod, id, &states);
+    enter_pause(node, pod, id, &client, &states);
+    // From here on others may ask it.
+    node.linked.notify_waiters();
+    for said in states.iter().filter(|s| s.exit.is_none()) {
+        let keep = successor::hold(&client, &said.id, None).await;
+        let mut state = node.state();
+        if said.pause {
+            if let Some(found) = state.sandbox_mut(pod, id) {
+                found.keep = keep;
+            }
+        } else if let Some(found) = state.container_mut(pod, &said.id.as_str().into()) {
+            found.keep(keep);
+        } else {
+            drop(state);
+            // Nobody knows it: its start was not answered, and who asked for it has given it up.
+            let _ = client.ask(end(&said.id), Vec::new()).await;
+        }
+    }
+    for said in states.iter().filter(|s| s.exit.is_some() && !s.pause) {
+        let known = node.state().container(pod, &said.id.as_str().into()).is_some();
+        if !known {
+            let id = said.id.clone();
+            let _ = client.ask(RequestBody::Delete { id }, Vec::new()).await;
+        }
+    }
+    for container in strangers {
+        forget(node, pod, id, container).await?;
+    }
+    Ok(())
+}
+
+fn end(id: &str) -> RequestBody {
+    RequestBody::Stop {
+        id: id.to_owned(),
+        signal: SIGKILL,
+        grace_ms: 0,
+    }
+}
+
+/// Enters what a supervisor knows of its containers; gives those that it does not know.
+fn enter(
+    node: &Node,
+    pod: &PodUid,
+    sandbox: &SandboxId,
+    states: &[wire::ContainerState],
+) -> BTreeSet<ContainerId> {
+    let mut strangers: BTreeSet<ContainerId> = {
         let state = node.state();
         let containers = state.pod(pod).map(|p| p.containers.as_slice());
         let of_it = containers.unwrap_or_default().iter();
-        let of_it = of_it.filter(|c| c.config.sandbox == *sandbox && !c.has_ended());
+        let of_it = of_it.filter(|c| c.config.sandbox == *sandbox);
+        let of_it = of_it.filter(|c| !c.has_ended() && !c.starting);
         of_it.map(|c| c.config.id.clone()).collect()
     };
     for said in states {
@@ -212,46 +236,90 @@ async fn adopt(
             let Some(found) = state.container_mut(pod, &id) else {
                 continue;
             };
+            if found.pid != said.pid {
+                found.record.clamped.extend(said.clamped.iter().cloned());
+            }
             found.pid = said.pid;
-            found.record.clamped.extend(said.clamped);
             if let Some(at) = &said.started_at {
                 found.started(at.parse().ok());
             }
-            if said.exit.is_none() {
+            if said.exit.is_none() && found.pidfd.is_none() {
                 found.pidfd = pod_sys::pidfd::open(said.pid).ok().map(Arc::new);
             }
+            // Ends of execs are told before the state is: who still waits for one that is not there learns that nobody knows.
+            found.execs.retain(|name, _| said.execs.contains(name));
         }
-        if let Some(record) = said.exit {
-            node.container_ended(pod, &record);
+        if let Some(record) = &said.exit {
+            node.container_ended(pod, record);
         }
     }
-    // Written down, but never made: the daemon ended in between. Nothing of them runs.
-    for id in strangers {
-        node.enter_end(
-            pod,
-            &id,
-            exit::unknown("the node daemon ended before it was created"),
-            None,
-        );
-        container::remove(node, pod, &id, false).await?;
-    }
-    Ok(())
+    strangers
 }
 
-async fn ask_state(
-    node: &Arc<Node>,
-    socket: UnixStream,
+/// The sandbox as such: it is ready as long as its pause process lives.
+fn enter_pause(
+    node: &Node,
     pod: &PodUid,
     id: &SandboxId,
-) -> Option<(Arc<Client>, Vec<wire::ContainerState>)> {
-    // Told of its end only once it serves us: one that refuses us is no loss.
-    let client = Client::new(socket, node.options.generation, node.link(pod, id)).ok()?;
-    let asked = client.ask(RequestBody::State, Vec::new());
-    let answer = tokio::time::timeout(ANSWER, asked).await.ok()?.ok()?;
-    match answer.body {
-        ReplyBody::State(states) => Some((Arc::new(client), states)),
-        _ => None,
+    client: &Arc<Client>,
+    states: &[wire::ContainerState],
+) {
+    let pause = states.iter().find(|s| s.pause && s.exit.is_none());
+    let held = pause.and_then(|s| {
+        let handle = pod_sys::pidfd::open(s.pid).ok()?;
+        sandbox::open_namespaces(s.pid, &handle).ok()
+    });
+    let ended = {
+        let mut state = node.state();
+        let Some(found) = state.sandbox_mut(pod, id) else {
+            return;
+        };
+        let ended = found.ready && held.is_none() && !found.ending;
+        found.ready = held.is_some();
+        found.held = held.map(Arc::new);
+        found.client = Some(Arc::clone(client));
+        found.linking = false;
+        found.linked_at = Some(Instant::now());
+        ended
+    };
+    if ended {
+        node.tell(HostEvent::SandboxLost {
+            pod: pod.clone(),
+            id: id.clone(),
+            cause: "its pause process ended while its supervisor was dead".to_owned(),
+        });
     }
+}
+
+/// A container that is written down, and that its supervisor does not know: it was never made, or the supervisor could not read its own
+/// record of it. What runs of it is killed.
+async fn forget(
+    node: &Arc<Node>,
+    pod: &PodUid,
+    sandbox: &SandboxId,
+    id: ContainerId,
+) -> HostResult<()> {
+    let (cgroup, unreadable) = {
+        let state = node.state();
+        let Some(found) = state.sandbox(pod, sandbox) else {
+            return Ok(());
+        };
+        let aside = found.dir.supervised().join(format!("{id}.unreadable"));
+        (found.config.cgroup_parent.child(id.as_str()), aside)
+    };
+    let cause = match unreadable.exists() {
+        true => format!(
+            "the supervisor's record of it was damaged (kept as {}), so what ran of it was killed",
+            unreadable.display()
+        ),
+        false => "the node daemon ended before it was created".to_owned(),
+    };
+    if let Ok(cgroup) = cgroup {
+        let work = Arc::clone(node);
+        blocking(move || cgroup::remove(&work.layout, &work.options.cgroup_root, &cgroup)).await??;
+    }
+    node.enter_end(pod, &id, exit::unknown(&cause), None);
+    container::remove(node, pod, &id, false).await
 }
 
 fn container_files(dir: &SandboxDir) -> Vec<ContainerFile> {

@@ -1,7 +1,7 @@
 //! A host on this machine with real programs, in folders and cgroups of its own, and what must be left of it: nothing.
 
 use pod_driver::host::{Host, HostEvent};
-use pod_host::{HostOptions, LogLimits, NodeHost, Opened, Programs};
+use pod_host::{HostOptions, LogLimits, NodeHost, Opened, Programs, Steps};
 use pod_model::config::{
     ContainerConfig, ContainerResources, ImageFacts, Mount, MountSource, NetworkMode, PodCgroup,
     Propagation, SandboxConfig, Security,
@@ -32,6 +32,7 @@ pub(crate) struct Rig {
     pub(crate) image: ImageFacts,
     generation: u64,
     programs: PathBuf,
+    steps: Steps,
     /// Where this process was before: `/proc/self/cgroup`.
     came_from: String,
     _alone: MutexGuard<'static, ()>,
@@ -51,6 +52,11 @@ fn programs() -> Option<PathBuf> {
 impl Rig {
     /// `None`, with the reason on standard error, where such a test cannot run.
     pub(crate) async fn new() -> Option<Self> {
+        Self::with_steps(Steps::default()).await
+    }
+
+    /// Likewise, with steps that the test judges.
+    pub(crate) async fn with_steps(steps: Steps) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             eprintln!("skipped: needs root");
             return None;
@@ -65,7 +71,7 @@ impl Rig {
         let name = format!("/podwright-host-test-{}-{number}", std::process::id());
         let cgroup_root = CgroupPath::parse(&name).unwrap();
         let image = image(&dir.path().join("image"));
-        let opened = open(dir.path(), &cgroup_root, &programs, 1).await;
+        let opened = open(dir.path(), &cgroup_root, &programs, 1, &steps).await;
         assert!(opened.notes.is_empty(), "{:?}", opened.notes);
         Some(Self {
             host: opened.host,
@@ -75,19 +81,22 @@ impl Rig {
             image,
             generation: 1,
             programs,
+            steps,
             came_from,
             _alone: alone,
         })
     }
 
-    /// Another daemon on the same folders; this one is gone without a word.
+    /// Another daemon on the same folders, whose steps nobody judges; this one is gone without a word.
     pub(crate) async fn reopen(&mut self) {
+        self.steps = Steps::default();
         self.generation += 1;
         let opened = open(
             self.dir.path(),
             &self.cgroup_root,
             &self.programs,
             self.generation,
+            &self.steps,
         )
         .await;
         assert!(opened.notes.is_empty(), "{:?}", opened.notes);
@@ -210,7 +219,13 @@ impl Rig {
         let own = self.dir.path().to_str().unwrap();
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains(own), "a mount is left");
-        for folder in ["root/pods", "root/snapshots", "run/sandboxes", "logs"] {
+        for folder in [
+            "root/pods",
+            "root/snapshots",
+            "run/sandboxes",
+            "run/intents",
+            "logs",
+        ] {
             let left: Vec<_> = fs::read_dir(self.dir.path().join(folder))
                 .into_iter()
                 .flatten()
@@ -262,7 +277,13 @@ impl Rig {
     }
 }
 
-async fn open(dir: &Path, root: &CgroupPath, programs: &Path, generation: u64) -> Opened {
+async fn open(
+    dir: &Path,
+    root: &CgroupPath,
+    programs: &Path,
+    generation: u64,
+    steps: &Steps,
+) -> Opened {
     let program = |name: &str| programs.join(format!("podwright-{name}"));
     let options = HostOptions {
         root: dir.join("root"),
@@ -277,6 +298,7 @@ async fn open(dir: &Path, root: &CgroupPath, programs: &Path, generation: u64) -
         generation,
         launcher_ahead: false,
         logs: LogLimits::default(),
+        steps: steps.clone(),
     };
     NodeHost::open(options).await.unwrap()
 }

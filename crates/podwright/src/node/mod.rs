@@ -96,6 +96,7 @@ async fn serve(
         generation: generation(),
         launcher_ahead: true,
         logs: LogLimits::default(),
+        steps: pod_host::Steps::default(),
     });
     let Opened {
         host,
