@@ -1,7 +1,7 @@
 //! Wire types ⇄ model. Both have the same JSON, so the way leads through JSON values; what does not fit names its field.
 
 use k8s_openapi::api::core::v1 as wire;
-use pod_model::pod::{Pod, PodSpec};
+use pod_model::pod::Pod;
 use pod_model::status::PodStatus;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,11 +33,6 @@ pub fn to_model(pod: &wire::Pod) -> Result<Pod, ConvertError> {
         fields.remove("status");
     }
     from_json(value)
-}
-
-/// The model of a spec alone.
-pub(crate) fn spec_to_model(spec: &wire::PodSpec) -> Result<PodSpec, ConvertError> {
-    from_json(serde_json::to_value(spec).map_err(ConvertError::Json)?)
 }
 
 /// The model of a status.

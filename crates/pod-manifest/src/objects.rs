@@ -48,7 +48,7 @@ pub fn validate_config_map(config_map: &ConfigMap) -> Vec<FieldError> {
         total = total.saturating_add(value.0.len());
     }
     if total > MAX_DATA_BYTES {
-        errors.too_long(&Path::default(), MAX_DATA_BYTES);
+        errors.too_long(&Path::nameless(), MAX_DATA_BYTES);
     }
     errors.into_list()
 }

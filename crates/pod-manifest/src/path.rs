@@ -12,6 +12,11 @@ impl Path {
         Self(text.into())
     }
 
+    /// The object itself where upstream names no field of it: it is printed so.
+    pub(crate) fn nameless() -> Self {
+        Self("[]".to_owned())
+    }
+
     /// The field of that name below this one.
     pub fn child(&self, name: &str) -> Self {
         if self.0.is_empty() {

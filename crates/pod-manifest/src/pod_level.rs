@@ -1,6 +1,6 @@
 //! What the containers of a pod ask for together, and what follows from it for `spec.resources`.
 
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as WireQuantity;
 use pod_model::pod as model;
 use pod_model::quantity::Quantity;
@@ -20,15 +20,8 @@ pub(crate) struct Sums {
 
 /// Sums over the containers. Amounts that are no quantities count as nothing; the reader refuses them.
 pub(crate) fn container_sums(spec: &PodSpec) -> Sums {
-    let inits = spec.init_containers.as_deref().unwrap_or_default();
-    let pod = model::Pod {
-        spec: model::PodSpec {
-            containers: spec.containers.iter().map(resources_only).collect(),
-            init_containers: inits.iter().map(resources_only).collect(),
-            ..model::PodSpec::default()
-        },
-        ..model::Pod::default()
-    };
+    let mut pod = resources_of(spec);
+    pod.spec.resources = None;
     let options = Options::default();
     Sums {
         requests: aggregate_container_requests(&pod, &options),
@@ -36,22 +29,40 @@ pub(crate) fn container_sums(spec: &PodSpec) -> Sums {
     }
 }
 
-/// Of a container, what the sums depend on.
-fn resources_only(container: &Container) -> model::Container {
+/// Of a spec, what its resources and its QoS class depend on. Amounts that are no quantities are left out.
+pub(crate) fn resources_of(spec: &PodSpec) -> model::Pod {
+    let inits = spec.init_containers.as_deref().unwrap_or_default();
+    model::Pod {
+        spec: model::PodSpec {
+            containers: spec.containers.iter().map(resources_only).collect(),
+            init_containers: inits.iter().map(resources_only).collect(),
+            resources: spec.resources.as_ref().map(to_model),
+            ..model::PodSpec::default()
+        },
+        ..model::Pod::default()
+    }
+}
+
+fn to_model(resources: &ResourceRequirements) -> model::Resources {
     let amounts = |list: &Option<BTreeMap<String, WireQuantity>>| {
         let list = list.iter().flatten();
         list.filter_map(|(name, q)| Some((name.clone(), q.0.trim().parse().ok()?)))
             .collect::<Amounts>()
     };
+    model::Resources {
+        requests: amounts(&resources.requests),
+        limits: amounts(&resources.limits),
+    }
+}
+
+/// Of a container, what the sums depend on.
+fn resources_only(container: &Container) -> model::Container {
     let is_sidecar = container.restart_policy.as_deref() == Some("Always");
     let resources = container.resources.as_ref();
     model::Container {
         name: container.name.as_str().into(),
         restart_policy: is_sidecar.then_some(model::RestartPolicy::Always),
-        resources: resources.map_or_else(model::Resources::default, |r| model::Resources {
-            requests: amounts(&r.requests),
-            limits: amounts(&r.limits),
-        }),
+        resources: resources.map(to_model).unwrap_or_default(),
         ..model::Container::default()
     }
 }

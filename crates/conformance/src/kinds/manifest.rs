@@ -1,6 +1,7 @@
-//! Kinds about validation.
+//! Kinds about validation and defaults.
 
 use super::Check;
+use super::facts::same;
 use pod_manifest::validate::containers::{
     Surroundings, validate_containers, validate_ephemeral_containers, validate_init_containers,
 };
@@ -15,6 +16,7 @@ use pod_manifest::validate::ports::validate_ports;
 use pod_manifest::validate::probes::{
     Handler, validate_handler, validate_probe, validate_sleep, validate_stop_signal,
 };
+use pod_manifest::validate::resize::validate_resize;
 use pod_manifest::validate::resources::{Level, validate_resize_policy, validate_resources};
 use pod_manifest::validate::security::{
     validate_host_users, validate_security_context, validate_sysctls,
@@ -28,12 +30,65 @@ use pod_manifest::validate::update::{validate_ephemeral_update, validate_pod_upd
 use pod_manifest::validate::volumes::{validate_pull_policy, validate_volumes};
 use pod_manifest::validate::{Errors, FieldError, Options};
 use pod_manifest::{Path, validate_pod, wire};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The kinds of this area.
-pub(super) const KINDS: &[(&str, Check)] = &[("validation", validation)];
+pub(super) const KINDS: &[(&str, Check)] = &[
+    ("claimDefaults", |given, expect| {
+        filled(given, "object", expect, pod_manifest::claim_defaults)
+    }),
+    ("podDefaults", |given, expect| {
+        filled(given, "pod", expect, pod_manifest::defaults)
+    }),
+    ("serviceDefaults", |given, expect| {
+        filled(given, "object", expect, pod_manifest::service_defaults)
+    }),
+    ("validation", validation),
+];
+
+/// An object with its defaults. The namespace is not compared: clients fill it in, and the scheme's defaults leave it alone.
+fn filled<T: DeserializeOwned + Serialize>(
+    given: &Value,
+    argument: &str,
+    expect: &Value,
+    fill: fn(&mut T),
+) -> Result<(), String> {
+    let read = |value: &Value| -> Result<T, String> {
+        serde_json::from_value(value.clone()).map_err(|e| e.to_string())
+    };
+    let write = |object: &T| -> Result<Value, String> {
+        let mut value = serde_json::to_value(object).map_err(|e| e.to_string())?;
+        if let Some(meta) = value["metadata"].as_object_mut() {
+            meta.remove("namespace");
+        }
+        Ok(without_empty(value))
+    };
+    let mut found = read(&given[argument])?;
+    fill(&mut found);
+    same(&write(&found)?, &write(&read(expect)?)?)
+}
+
+/// Without nulls and without objects, lists and texts that hold nothing.
+fn without_empty(value: Value) -> Value {
+    let says = |v: &Value| match v {
+        Value::Null => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::String(text) => !text.is_empty(),
+        _ => true,
+    };
+    match value {
+        Value::Array(items) => items.into_iter().map(without_empty).collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter().map(|(k, v)| (k, without_empty(v)));
+            Value::Object(fields.filter(|(_, v)| says(v)).collect())
+        }
+        other => other,
+    }
+}
 
 fn validation(given: &Value, expect: &Value) -> Result<(), String> {
     let function = given["function"].as_str().unwrap_or_default();
@@ -115,6 +170,28 @@ impl Input<'_> {
                 let (new, old) = (self.get("newPod")?, self.get("oldPod")?);
                 return Ok(validate_ephemeral_update(&new, &old, &options));
             }
+            "validatePodResize" => {
+                let (new, old) = (self.get("newPod")?, self.get("oldPod")?);
+                return Ok(validate_resize(&new, &old, &options));
+            }
+            "validateServiceCreate" => {
+                return Ok(pod_manifest::validate_service(&self.get("service")?));
+            }
+            "validateServiceUpdate" => {
+                let (new, old) = (self.get("newService")?, self.get("oldService")?);
+                return Ok(pod_manifest::validate_service_update(&new, &old));
+            }
+            "validatePersistentVolumeClaim" => {
+                return Ok(pod_manifest::validate_claim(&self.get("claim")?));
+            }
+            "validatePersistentVolumeClaimUpdate" => {
+                let (new, old) = (self.get("newClaim")?, self.get("oldClaim")?);
+                return Ok(pod_manifest::validate_claim_update(&new, &old));
+            }
+            "validateConfigMap" => {
+                return Ok(pod_manifest::validate_config_map(&self.get("configMap")?));
+            }
+            "validateSecret" => return Ok(pod_manifest::validate_secret(&self.get("secret")?)),
             "validatePodStatusUpdate" => {
                 let (new, old) = (self.get("newPod")?, self.get("oldPod")?);
                 return Ok(validate_status_update(&new, &old, &options));

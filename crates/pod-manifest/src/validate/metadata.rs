@@ -152,6 +152,11 @@ fn validate_finalizers(finalizers: &[String], path: &Path, errors: &mut Errors) 
             "finalizer orphan and foregroundDeletion cannot be both set",
         );
     }
+    validate_finalizer_names(finalizers, path, errors);
+}
+
+/// Finalizers have a domain, or are those of Kubernetes itself.
+pub(super) fn validate_finalizer_names(finalizers: &[String], path: &Path, errors: &mut Errors) {
     for (i, finalizer) in finalizers.iter().enumerate() {
         let standard = ["foregroundDeletion", "kubernetes", "orphan"].contains(&finalizer.as_str());
         if !finalizer.contains('/') && !standard {

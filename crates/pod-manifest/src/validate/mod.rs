@@ -21,6 +21,7 @@ pub mod ports;
 pub mod probes;
 mod profiles;
 mod projections;
+pub mod resize;
 pub mod resources;
 mod scheduling;
 pub mod security;

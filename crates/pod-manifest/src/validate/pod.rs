@@ -62,7 +62,7 @@ pub(super) fn validate_metadata_and_spec(
     let annotations = meta_path.child("annotations");
     validate_profile_annotations(metadata, spec, &annotations, options, errors);
     validate_spec(spec, Some(metadata), &path, options, errors);
-    if text(&spec.service_account_name).is_empty() {
+    if account(spec).is_empty() {
         for (i, volume) in list(&spec.volumes).iter().enumerate() {
             let sources = volume.projected.iter().flat_map(|p| list(&p.sources));
             for (j, _) in sources
@@ -201,10 +201,18 @@ pub fn validate_spec(
     validate_file_key_volumes(spec, path, errors);
 }
 
+/// The service account, by the name of its field or by the older one.
+fn account(spec: &PodSpec) -> &str {
+    match text(&spec.service_account_name) {
+        "" => text(&spec.service_account),
+        name => name,
+    }
+}
+
 /// Service account, node, deadline, host name and subdomain.
 fn validate_names(spec: &PodSpec, path: &Path, errors: &mut Errors) {
     let subdomains = [
-        ("serviceAccountName", text(&spec.service_account_name)),
+        ("serviceAccountName", account(spec)),
         ("nodeName", text(&spec.node_name)),
     ];
     for (field, name) in subdomains.into_iter().filter(|(_, name)| !name.is_empty()) {

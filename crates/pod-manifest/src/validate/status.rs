@@ -2,7 +2,7 @@
 
 use super::error::{BadValue, Errors, FieldError};
 use super::names::{is_dns1123_label, is_dns1123_subdomain, is_id, is_qualified_name};
-use super::network::validate_address;
+use super::network::{parse_address, validate_address};
 use super::options::Options;
 use super::resources::{amount, is_native};
 use super::text::{list, text};
@@ -266,14 +266,7 @@ fn validate_addresses(
     options: &Options,
     errors: &mut Errors,
 ) {
-    let pods: Vec<&str> = list(&status.pod_ips)
-        .iter()
-        .map(|ip| ip.ip.as_str())
-        .collect();
-    let old_pods: Vec<&str> = list(&before.pod_ips)
-        .iter()
-        .map(|ip| ip.ip.as_str())
-        .collect();
+    let (pods, old_pods) = (pod_addresses(status), pod_addresses(before));
     let value = BadValue::json(&status.pod_ips);
     validate_family(
         &pods,
@@ -303,6 +296,19 @@ fn validate_addresses(
     validate_family(&hosts, &old_hosts, value, &path, options, errors);
 }
 
+/// `podIPs`; where `podIP` is set and is not the first of them, it alone.
+fn pod_addresses(status: &PodStatus) -> Vec<&str> {
+    let all: Vec<&str> = list(&status.pod_ips)
+        .iter()
+        .map(|ip| ip.ip.as_str())
+        .collect();
+    match text(&status.pod_ip) {
+        "" => all,
+        one if all.first() == Some(&one) => all,
+        one => vec![one],
+    }
+}
+
 fn validate_family(
     addresses: &[&str],
     old: &[&str],
@@ -319,11 +325,17 @@ fn validate_family(
     if addresses.len() < 2 {
         return;
     }
-    let parsed: Result<Vec<IpAddr>, _> = addresses.iter().map(|a| a.parse()).collect();
-    let pair = match parsed {
-        Ok(parsed) => parsed.iter().any(IpAddr::is_ipv4) && parsed.iter().any(IpAddr::is_ipv6),
-        Err(cause) => {
-            let detail = format!("failed to check for dual stack with error:{cause}");
+    let parsed = addresses.iter().map(|a| parse_address(a));
+    let parsed: Vec<_> = parsed.map(|ip| ip.map(|ip| ip.to_canonical())).collect();
+    let pair = match parsed.iter().position(Option::is_none) {
+        None => {
+            let mut all = parsed.iter().flatten();
+            all.clone().any(IpAddr::is_ipv4) && all.any(IpAddr::is_ipv6)
+        }
+        Some(i) => {
+            let address = addresses.get(i).copied().unwrap_or_default();
+            let detail =
+                format!("failed to check for dual stack with error:invalid IP[{i}]: {address}");
             errors.internal(path, &detail);
             false
         }

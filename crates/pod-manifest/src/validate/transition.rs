@@ -3,9 +3,9 @@
 use super::error::Errors;
 use super::options::Options;
 use super::text::{list, text};
-use crate::convert::spec_to_model;
 use crate::path::Path;
-use k8s_openapi::api::core::v1::{ContainerStatus, PodSpec};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, PodSpec};
+use pod_model::pod as model;
 use pod_model::restart::{all_could_restart, restarts_after};
 
 /// The statuses of which list these are.
@@ -29,28 +29,20 @@ pub fn validate_transition(
 ) {
     let by_rules =
         options.allow_container_restart_policy_rules && which != Which::EphemeralContainers;
-    let model = match spec_to_model(spec).map_err(|e| e.to_string()) {
-        Ok(model) => Some(model),
-        Err(cause) if by_rules => return errors.internal(path, &cause),
-        Err(_) => None,
-    };
-    if let Some(model) = &model
-        && by_rules
-        && options.allow_restart_all_containers
-        && all_could_restart(model)
-    {
+    let model = policies(spec);
+    if by_rules && options.allow_restart_all_containers && all_could_restart(&model) {
         return;
     }
     let policy = text(&spec.restart_policy);
-    let may_restart = |name: &str, code: i32| match (which, &model) {
-        (Which::EphemeralContainers, _) => false,
-        (_, Some(model)) if by_rules => {
+    let may_restart = |name: &str, code: i32| match which {
+        Which::EphemeralContainers => false,
+        _ if by_rules => {
             let containers = match which {
                 Which::InitContainers => &model.init_containers,
                 _ => &model.containers,
             };
             let container = containers.iter().find(|c| c.name == *name);
-            container.is_some_and(|c| restarts_after(model, c, code))
+            container.is_some_and(|c| restarts_after(&model, c, code))
         }
         _ => {
             let is_sidecar = which == Which::InitContainers
@@ -75,5 +67,36 @@ pub fn validate_transition(
                 "may not be transitioned to non-terminated state",
             );
         }
+    }
+}
+
+/// Of a spec, what restarts depend on. What is no policy or rule counts as absent: a status is checked against any spec.
+fn policies(spec: &PodSpec) -> model::PodSpec {
+    let containers = |all: &[Container]| all.iter().map(policies_of).collect();
+    model::PodSpec {
+        restart_policy: policy(spec.restart_policy.as_deref()),
+        containers: containers(&spec.containers),
+        init_containers: containers(list(&spec.init_containers)),
+        ..model::PodSpec::default()
+    }
+}
+
+fn policies_of(container: &Container) -> model::Container {
+    let rules = list(&container.restart_policy_rules).iter();
+    let rule = |rule| serde_json::from_value(serde_json::to_value(rule).ok()?).ok();
+    model::Container {
+        name: container.name.as_str().into(),
+        restart_policy: policy(container.restart_policy.as_deref()),
+        restart_policy_rules: rules.filter_map(rule).collect(),
+        ..model::Container::default()
+    }
+}
+
+fn policy(name: Option<&str>) -> Option<model::RestartPolicy> {
+    match name {
+        Some("Always") => Some(model::RestartPolicy::Always),
+        Some("OnFailure") => Some(model::RestartPolicy::OnFailure),
+        Some("Never") => Some(model::RestartPolicy::Never),
+        _ => None,
     }
 }

@@ -1,7 +1,9 @@
 //! What of a pod may change while it lives.
 
 use super::error::{BadValue, Errors, FieldError};
-use super::metadata::{validate_annotations, validate_labels, validate_owners};
+use super::metadata::{
+    validate_annotations, validate_finalizer_names, validate_labels, validate_owners,
+};
 use super::names::in_range;
 use super::options::Options;
 use super::pod::validate_metadata_and_spec;
@@ -41,7 +43,7 @@ pub fn validate_ephemeral_update(new: &Pod, old: &Pod, options: &Options) -> Vec
     };
     if has_mirror(&old.metadata) {
         errors.forbidden(
-            &Path::default(),
+            &Path::nameless(),
             "static pods do not support ephemeral containers",
         );
         return errors.into_list();
@@ -204,6 +206,7 @@ pub(super) fn validate_meta_update(new: &ObjectMeta, old: &ObjectMeta, errors: &
     }
     let owners = list(&new.owner_references);
     validate_owners(owners, &path.child("ownerReferences"), errors);
+    validate_finalizer_names(list(&new.finalizers), &path.child("finalizers"), errors);
 }
 
 /// Annotations that Kubernetes reads may neither come nor go nor change.
