@@ -51,8 +51,8 @@ fn a_bad_manifest_is_refused_with_all_its_problems() {
         ),
         (
             "a field of a later version",
-            pod("{name: a, image: busybox, livenessProbe: {tcpSocket: {port: 80}}}"),
-            &["spec.containers[0].livenessProbe: not supported yet"],
+            pod("{name: a, image: busybox, securityContext: {seLinuxOptions: {level: s0}}}"),
+            &["spec.containers[0].securityContext.seLinuxOptions: not supported yet"],
         ),
     ];
     for (what, text, said) in cases {
@@ -87,7 +87,7 @@ fn allow_unsupported_runs_a_pod_without_the_fields_that_are_not_honoured() {
     let file = node.file(
         "pod.yaml",
         &pod(
-            "{name: a, image: busybox, command: ['true'], livenessProbe: {tcpSocket: {port: 80}}}",
+            "{name: a, image: busybox, command: ['true'], securityContext: {seLinuxOptions: {level: s0}}}",
         ),
     );
     node.run(&["run", "--allow-unsupported", &file]).ok();

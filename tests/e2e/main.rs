@@ -12,6 +12,7 @@
 
 mod bad_input;
 mod configs;
+mod containers;
 mod daemon;
 mod first;
 mod insight;

@@ -147,7 +147,7 @@ async fn what_is_wrong_with_a_pod_comes_all_at_once() {
     let node = Node::start();
     let mut bad = pod("a");
     bad["spec"]["containers"][1]["name"] = "app".into();
-    bad["spec"]["containers"][0]["livenessProbe"] = json!({"exec": {"command": ["x"]}});
+    bad["spec"]["containers"][0]["securityContext"] = json!({"seLinuxOptions": {"level": "s0"}});
     let refused = node
         .client
         .create(Resource::Pods, "default", &bad, false)
@@ -163,12 +163,12 @@ async fn what_is_wrong_with_a_pod_comes_all_at_once() {
         "{causes:?}"
     );
     assert!(
-        causes.contains(&"spec.containers[0].livenessProbe: not supported yet"),
+        causes.contains(&"spec.containers[0].securityContext.seLinuxOptions: not supported yet"),
         "{causes:?}"
     );
 
     let mut odd = pod("a");
-    odd["spec"]["containers"][0]["livenessProbe"] = json!({"exec": {"command": ["x"]}});
+    odd["spec"]["containers"][0]["securityContext"] = json!({"seLinuxOptions": {"level": "s0"}});
     let allowed = node
         .client
         .create(Resource::Pods, "default", &odd, true)

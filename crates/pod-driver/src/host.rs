@@ -89,6 +89,8 @@ pub enum HostEvent {
 /// A process started in a running container.
 #[derive(Debug)]
 pub struct ExecSession {
+    /// Its name, for [`Host::kill_exec`].
+    pub name: String,
     /// Its standard streams.
     pub streams: ExecStreams,
     /// Its exit code, once: 128+n for signal n. An error when nobody can know any more.
@@ -188,6 +190,22 @@ pub trait Host: Send + Sync + 'static {
         id: &ContainerId,
         config: &ExecConfig,
     ) -> impl Future<Output = HostResult<ExecSession>> + Send;
+
+    /// Kills a process that [`Host::exec`] started. One that has ended already is as good as killed.
+    fn kill_exec(
+        &self,
+        pod: &PodUid,
+        id: &ContainerId,
+        name: &str,
+    ) -> impl Future<Output = HostResult<()>> + Send;
+
+    /// A TCP socket that is not connected, non-blocking, in the network namespace that a container uses; for IPv6 if `v6`.
+    fn socket(
+        &self,
+        pod: &PodUid,
+        id: &ContainerId,
+        v6: bool,
+    ) -> impl Future<Output = HostResult<OwnedFd>> + Send;
 
     /// Sets the size of an exec'd terminal, or of a container's. `streams` is what [`Host::exec`] gave.
     fn resize(&self, terminal: &OwnedFd, columns: u16, rows: u16) -> HostResult<()>;

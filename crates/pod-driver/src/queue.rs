@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use pod_model::ids::ImageName;
+use pod_plan::probes::Findings;
 use tokio::sync::mpsc;
 
 /// Something for a pod's task.
@@ -20,6 +21,8 @@ pub enum Message {
     Sources,
     /// An image of that name came into the store.
     Image(ImageName),
+    /// What the pod's probes have found.
+    Probed(Findings),
 }
 
 /// Reaches a pod's task. The task ends when the pod is removed, or when every handle is gone.

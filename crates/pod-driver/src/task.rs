@@ -12,6 +12,7 @@
 
 use crate::execute::execute;
 use crate::host::Host;
+use crate::prober::{Shown, probe};
 use crate::queue::{Handle, Message};
 use crate::world::{Clock, Journal, Outside, WorldOf};
 use jiff::Timestamp;
@@ -22,10 +23,13 @@ use pod_plan::events::PodEvent;
 use pod_plan::memory::{Memory, Noted};
 use pod_plan::observed::{Deletion, Observed};
 use pod_plan::plan::plan;
+use pod_plan::probes::{Findings, Prober};
 use pod_plan::step::Step;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 /// What a task begins with.
 #[derive(Clone, Debug, Default)]
@@ -47,12 +51,19 @@ pub fn pod_task<X: Outside>(
         at,
         grace_seconds: grace(&pod, pod.metadata.deletion_grace_period_seconds),
     });
+    let prober = match &begin.memory {
+        None => Prober::new(&pod),
+        Some(memory) => Prober::found_again(&pod, &memory.status, world.clock.now()),
+    };
     let memory = begin.memory.map(|mut memory| {
         memory.after_restart();
         memory
     });
     let memory = memory.unwrap_or_default();
     let told = memory.status.clone();
+    let findings = prober.as_ref().map(Prober::findings).unwrap_or_default();
+    let (shown, show) = watch::channel(Shown::default());
+    let weak = sender.downgrade();
     let task = Task::<X> {
         world,
         reference: pod.reference(),
@@ -61,9 +72,23 @@ pub fn pod_task<X: Outside>(
         memory,
         log_attempts: begin.log_attempts,
         told,
+        findings,
+        shown,
         queue,
     };
-    (Handle::new(sender), task.run())
+    let beside = prober.map(|prober| {
+        let pod = Arc::new(task.pod.clone());
+        probe::<X>(task.world.clone(), pod, prober, show, weak)
+    });
+    let run = async move {
+        // What works beside the task ends with it.
+        let mut helpers = JoinSet::new();
+        if let Some(probing) = beside {
+            helpers.spawn(probing);
+        }
+        task.run().await;
+    };
+    (Handle::new(sender), run)
 }
 
 fn grace(pod: &Pod, asked: Option<i64>) -> u64 {
@@ -81,6 +106,8 @@ struct Task<X: Outside> {
     memory: Memory,
     log_attempts: BTreeMap<ContainerName, u32>,
     told: PodStatus,
+    findings: Findings,
+    shown: watch::Sender<Shown>,
     queue: mpsc::UnboundedReceiver<Message>,
 }
 
@@ -90,8 +117,10 @@ impl<X: Outside> Task<X> {
             while let Ok(message) = self.queue.try_recv() {
                 self.take(message);
             }
+            let runtime = self.world.host.observe(&self.reference.uid).await;
             let observed = Observed {
-                runtime: self.world.host.observe(&self.reference.uid).await,
+                probes: self.findings.results(&runtime),
+                runtime,
                 deletion: self.deletion,
                 host_ips: self.world.node.ips.clone(),
                 log_attempts: self.log_attempts.clone(),
@@ -171,6 +200,7 @@ impl<X: Outside> Task<X> {
             Message::Delete { at, grace_seconds } => self.take_deletion(at, grace_seconds),
             Message::Sources => self.memory.sources_changed(),
             Message::Image(name) => self.memory.image_arrived(&self.pod, &name),
+            Message::Probed(findings) => self.findings = findings,
             Message::Fact => {}
         }
     }
@@ -200,6 +230,17 @@ impl<X: Outside> Task<X> {
                 .journal
                 .status(&self.reference, &self.told, &self.memory);
         }
+        let deleted = self.deletion.is_some();
+        self.shown.send_if_modified(|shown| {
+            let news = shown.deleted != deleted || shown.status != self.told;
+            if news {
+                *shown = Shown {
+                    status: self.told.clone(),
+                    deleted,
+                };
+            }
+            news
+        });
         let now = self.world.clock.now();
         for event in events {
             self.world.journal.event(&self.reference, event, now);

@@ -1,5 +1,6 @@
 //! Everything that a pod's task reaches the outside by.
 
+use crate::actions::Actions;
 use crate::host::Host;
 use crate::images::Images;
 use crate::network::Network;
@@ -51,7 +52,7 @@ pub trait Objects: Send + Sync + 'static {
 
 /// The outside, shared by all tasks of a node.
 #[derive(Debug)]
-pub struct World<H, I, N, J, O, C> {
+pub struct World<H, I, N, J, O, C, A> {
     /// The runtime half.
     pub host: Arc<H>,
     /// The image store.
@@ -64,13 +65,15 @@ pub struct World<H, I, N, J, O, C> {
     pub objects: Arc<O>,
     /// Clock and new identifiers.
     pub clock: Arc<C>,
+    /// Probes and hooks.
+    pub actions: Arc<A>,
     /// What is known of the node.
     pub node: NodeFacts,
     /// How long back-offs are.
     pub limits: Limits,
 }
 
-impl<H, I, N, J, O, C> Clone for World<H, I, N, J, O, C> {
+impl<H, I, N, J, O, C, A> Clone for World<H, I, N, J, O, C, A> {
     fn clone(&self) -> Self {
         Self {
             host: Arc::clone(&self.host),
@@ -79,6 +82,7 @@ impl<H, I, N, J, O, C> Clone for World<H, I, N, J, O, C> {
             journal: Arc::clone(&self.journal),
             objects: Arc::clone(&self.objects),
             clock: Arc::clone(&self.clock),
+            actions: Arc::clone(&self.actions),
             node: self.node.clone(),
             limits: self.limits,
         }
@@ -99,6 +103,8 @@ pub trait Outside: Send + Sync + 'static {
     type Objects: Objects;
     /// Clock and new identifiers.
     type Clock: Clock + Ids;
+    /// Probes and hooks.
+    type Actions: Actions;
 }
 
 /// The world of an [`Outside`].
@@ -109,4 +115,5 @@ pub type WorldOf<X> = World<
     <X as Outside>::Journal,
     <X as Outside>::Objects,
     <X as Outside>::Clock,
+    <X as Outside>::Actions,
 >;

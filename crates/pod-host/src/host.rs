@@ -188,6 +188,14 @@ impl Host for NodeHost {
         exec::start(&self.node, pod, id, config).await
     }
 
+    async fn kill_exec(&self, pod: &PodUid, id: &ContainerId, name: &str) -> HostResult<()> {
+        exec::kill(&self.node, pod, id, name).await
+    }
+
+    async fn socket(&self, pod: &PodUid, id: &ContainerId, v6: bool) -> HostResult<OwnedFd> {
+        exec::socket(&self.node, pod, id, v6).await
+    }
+
     fn resize(&self, terminal: &OwnedFd, columns: u16, rows: u16) -> HostResult<()> {
         pod_sys::tty::set_window_size(terminal, columns, rows)
             .map_err(|e| HostError::new(OTHER, format!("terminal: setting its size: {e}")))

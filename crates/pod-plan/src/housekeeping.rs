@@ -14,6 +14,11 @@ pub(crate) fn forget(draft: &mut Draft<'_>) {
     let (observed, now) = (draft.observed, draft.now);
     let runtime = &observed.runtime;
     let memory = &mut draft.memory;
+    // Records go, numbers never come twice; the answer to a start may have been lost.
+    for record in &runtime.containers {
+        let highest = memory.attempts.entry(record.name.clone()).or_default();
+        *highest = record.attempt.max(*highest);
+    }
     memory.held.retain(|_, until| *until > now);
     memory
         .stopped

@@ -1,8 +1,10 @@
 //! A host in memory. It checks at every verb what must always hold, and fails, loses and kills as its script says.
 
+use crate::rules::{Ledger, Started};
 use crate::script::{Run, Script};
 use fastrand::Rng;
 use jiff::Timestamp;
+use pod_driver::actions::{Actions, Target};
 use pod_driver::host::{ExecSession, Host, HostError, HostErrorKind, HostResult, VolumeError};
 use pod_driver::queue::{Handle, Message};
 use pod_driver::world::Clock;
@@ -10,8 +12,10 @@ use pod_model::config::{
     ContainerConfig, ExecConfig, ImageFacts, PodCgroup, SandboxConfig, VolumeToPrepare,
 };
 use pod_model::ids::{CgroupPath, ContainerId, PodRef, PodUid, SandboxId};
-use pod_model::pod::{Pod, RestartPolicy};
 use pod_model::runtime::{ContainerRecord, Exit, NamespaceMode, PodRuntime, RunState, Sandbox};
+use pod_model::status::{ContainerStatus, PodStatus};
+use pod_plan::action::{Action, Purpose};
+use pod_plan::probes::Outcome;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,7 +32,11 @@ struct State {
     sandboxes: Vec<Sandbox>,
     containers: Vec<Live>,
     handle: Option<Handle>,
+    /// Since when deletion is asked for.
+    going: Option<tokio::time::Instant>,
+    /// Deletion was taken: nothing may start.
     deleted: bool,
+    ledger: Ledger,
     broken: Option<String>,
     log: Vec<String>,
 }
@@ -37,7 +45,12 @@ struct State {
 struct Live {
     record: ContainerRecord,
     run: Run,
+    began: tokio::time::Instant,
+    /// Its startup probe has succeeded, or it has none.
+    up: bool,
     kill_at: Option<tokio::time::Instant>,
+    /// It was asked to end, whether the wish arrived or not.
+    asked: bool,
 }
 
 impl SimHost {
@@ -50,7 +63,9 @@ impl SimHost {
             sandboxes: Vec::new(),
             containers: Vec::new(),
             handle: None,
+            going: None,
             deleted: false,
+            ledger: Ledger::default(),
             broken: None,
             log: Vec::new(),
         };
@@ -64,6 +79,11 @@ impl SimHost {
     /// Who is told of exits.
     pub fn tell(&self, handle: Handle) {
         self.lock().handle = Some(handle);
+    }
+
+    /// Deletion is asked for now.
+    pub fn deletion_begins(&self) {
+        self.lock().going = Some(tokio::time::Instant::now());
     }
 
     /// From now on nothing may be started: deletion was asked for and taken.
@@ -103,10 +123,13 @@ impl SimHost {
         for sandbox in &mut state.sandboxes {
             sandbox.ready = false;
         }
-        for live in &mut state.containers {
-            if live.record.exit.is_none() {
-                live.record.end(137, now);
-            }
+        let State {
+            containers, ledger, ..
+        } = &mut *state;
+        for live in containers.iter_mut().filter(|c| c.record.exit.is_none()) {
+            live.record.end(137, now);
+            let name = live.record.name.as_str();
+            ledger.end(name, 137, false, tokio::time::Instant::now());
         }
         state.wake();
     }
@@ -154,9 +177,20 @@ impl State {
         self.log.push(line);
     }
 
-    fn wake(&self) {
-        if let Some(handle) = &self.handle {
-            handle.send(Message::Fact);
+    /// Tells the task that something has happened: late, and perhaps twice.
+    fn wake(&mut self) {
+        let Some(handle) = self.handle.clone() else {
+            return;
+        };
+        let most = u64::try_from(self.script.hears_late.as_millis()).unwrap_or(0);
+        let times = 1 + u32::from(most > 0 && self.rng.bool());
+        for _ in 0..times {
+            let late = Duration::from_millis(self.rng.u64(0..=most));
+            let handle = handle.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(late).await;
+                handle.send(Message::Fact);
+            });
         }
     }
 
@@ -177,83 +211,59 @@ impl State {
         Ok(())
     }
 
-    fn newest_ok(&self, name: &str) -> bool {
-        let newest = self.containers.iter().rev().find(|c| c.record.name == name);
-        newest.is_some_and(|c| c.record.exit.as_ref().is_some_and(|e| e.code == 0))
-    }
-
     /// What must hold when a container is started.
-    fn check_start(&mut self, pod: &Pod, config: &ContainerConfig) {
-        let name = config.name.as_str();
-        let mut wrong = Vec::new();
-        if self.deleted {
-            wrong.push(format!("{name} was started after the deletion"));
-        }
-        if !self
-            .sandboxes
-            .iter()
-            .any(|s| s.id == config.sandbox && s.ready)
-        {
-            wrong.push(format!("{name} was started in a sandbox that is not ready"));
-        }
-        let running = |n: &str| {
-            self.containers
-                .iter()
-                .any(|c| c.record.name == n && c.record.exit.is_none())
+    fn check_start(&mut self, config: &ContainerConfig) {
+        let now = tokio::time::Instant::now();
+        let running = |name: &str| {
+            let mut all = self.containers.iter();
+            all.any(|c| c.record.name == name && c.record.exit.is_none())
         };
-        if running(name) {
-            wrong.push(format!("{name} was started while it runs"));
-        }
-        let inits = pod.spec.init_containers.iter();
-        let before: Vec<_> = inits.take_while(|c| c.name != name).collect();
-        let apps_ran = pod
-            .spec
-            .containers
-            .iter()
-            .any(|c| self.containers.iter().any(|l| l.record.name == c.name));
-        for init in before {
-            if running(init.name.as_str()) {
-                wrong.push(format!(
-                    "{name} was started while init container {} runs",
-                    init.name
-                ));
-            }
-            if !apps_ran && !self.newest_ok(init.name.as_str()) {
-                wrong.push(format!(
-                    "{name} was started before init container {} succeeded",
-                    init.name
-                ));
-            }
-        }
-        let before_it = self
-            .containers
-            .iter()
-            .rev()
-            .find(|c| c.record.name == name)
-            .map(|c| c.record.clone());
-        if let Some(last) = before_it {
-            if config.attempt <= last.attempt {
-                wrong.push(format!(
-                    "{name} got attempt {} after {}",
-                    config.attempt, last.attempt
-                ));
-            }
-            let failed = last.exit.as_ref().is_some_and(|e| e.code != 0);
-            let same_sandbox = last.sandbox == config.sandbox;
-            if same_sandbox && pod.spec.restart() == RestartPolicy::Never {
-                wrong.push(format!("{name} was started again under Never"));
-            }
-            if same_sandbox && !failed && pod.spec.restart() == RestartPolicy::OnFailure {
-                wrong.push(format!(
-                    "{name} was started again after success under OnFailure"
-                ));
-            }
-        }
+        let started = Started {
+            pod: &self.script.pod,
+            name: config.name.as_str(),
+            attempt: config.attempt,
+            sandbox: &config.sandbox,
+            sandbox_ready: self
+                .sandboxes
+                .iter()
+                .any(|s| s.id == config.sandbox && s.ready),
+            deleted: self.deleted,
+            running: &running,
+            now,
+        };
+        let wrong = self.ledger.start(&started);
         for text in wrong {
             self.wrong(text);
         }
     }
+
+    /// A sidecar ends after the apps and after the sidecars that follow it, as long as there is grace.
+    fn check_stop(&mut self, id: &ContainerId) {
+        let Some(going) = self.going else {
+            return;
+        };
+        let over = going + Duration::from_secs(self.script.grace) - ROUNDED;
+        let Some(live) = self.containers.iter().find(|c| c.record.id == *id) else {
+            return;
+        };
+        if live.kill_at.is_some() || tokio::time::Instant::now() >= over || self.script.grace == 0 {
+            return;
+        }
+        let running: Vec<&str> = self
+            .containers
+            .iter()
+            .filter(|c| c.record.exit.is_none())
+            .map(|c| c.record.name.as_str())
+            .collect();
+        let name = live.record.name.to_string();
+        if let Some(text) = crate::rules::out_of_turn(&self.script.pod, &name, &running) {
+            self.wrong(text);
+        }
+    }
 }
+
+/// Times that are less apart count as one.
+const ROUNDED: Duration = Duration::from_millis(5);
 
 /// How soon after a stop signal an obedient container ends.
 const OBEYS_WITHIN: Duration = Duration::from_millis(50);
@@ -283,8 +293,134 @@ impl SimHost {
         };
         live.record.end(code, now);
         let line = format!("{} ended with {code}", live.record.name);
+        let (name, asked) = (live.record.name.to_string(), live.asked);
+        state
+            .ledger
+            .end(&name, code, asked, tokio::time::Instant::now());
         state.note(line);
         state.wake();
+    }
+
+    /// The daemon was killed: what it remembered of back-offs since its last word may be lost.
+    pub fn daemon_died(&self) {
+        let mut state = self.lock();
+        state.note("the daemon was killed".to_owned());
+        state.ledger.forget_back_offs();
+    }
+
+    /// Loses the record of the container that ended first.
+    pub fn forget_a_record(&self) {
+        let mut state = self.lock();
+        let mut ended = state.containers.iter();
+        let Some(place) = ended.position(|c| c.record.exit.is_some()) else {
+            return;
+        };
+        let live = state.containers.remove(place);
+        state.note(format!("LOST the record of {}", live.record.name));
+        state.ledger.lost(live.record.name.as_str());
+        state.wake();
+    }
+
+    /// What that status says of containers and is not so.
+    pub fn lies(&self, status: &PodStatus, before: &PodStatus) -> Vec<String> {
+        let state = self.lock();
+        let every = |s: &PodStatus| {
+            let lists = [&s.init_container_statuses, &s.container_statuses];
+            lists.into_iter().flatten().cloned().collect::<Vec<_>>()
+        };
+        let old = every(before);
+        let told = every(status);
+        let each = told.iter().filter_map(|s| {
+            let old = old.iter().find(|o| o.name == s.name);
+            state.lie(s, old)
+        });
+        each.collect()
+    }
+}
+
+impl State {
+    fn lie(&self, status: &ContainerStatus, old: Option<&ContainerStatus>) -> Option<String> {
+        let name = &status.name;
+        if old.is_some_and(|o| o.restart_count > status.restart_count) {
+            return Some(format!("the restart count of {name} went down"));
+        }
+        let id = status
+            .container_id
+            .strip_prefix(pod_plan::plan::ID_PREFIX)?;
+        let live = self.containers.iter().find(|c| c.record.id == id)?;
+        let running = status.state.running.is_some();
+        // A pod that is going is not asked whether it has started.
+        if status.ready && running && !live.up && self.going.is_none() {
+            return Some(format!("{name} was said to be ready before it was up"));
+        }
+        let exit = live.record.exit.as_ref();
+        let told = status.state.terminated.as_ref()?;
+        match exit {
+            // What cannot be told in the end is said to be unknown.
+            _ if told.reason == "ContainerStatusUnknown" => None,
+            None => Some(format!("{name} was said to have ended and runs")),
+            Some(exit) if exit.code != told.exit_code => Some(format!(
+                "{name} was said to have ended with {} and ended with {}",
+                told.exit_code, exit.code
+            )),
+            Some(_) => None,
+        }
+    }
+}
+
+impl Actions for SimHost {
+    /// Probes answer as the run's script says; the command tells which probe it is.
+    async fn act(
+        &self,
+        target: &Target,
+        action: &Action,
+        _: Purpose,
+        limit: Option<Duration>,
+    ) -> Outcome {
+        let Action::Exec { command } = action else {
+            return Outcome::Error("not simulated".to_owned());
+        };
+        let (odd, takes) = {
+            let mut state = self.lock();
+            (
+                state.rng.u32(0..40),
+                Duration::from_millis(state.rng.u64(0..300)),
+            )
+        };
+        match odd {
+            0 => return Outcome::Error("simulated".to_owned()),
+            1 => {
+                tokio::time::sleep(limit.unwrap_or_default()).await;
+                return Outcome::Failure("timed out".to_owned());
+            }
+            _ => tokio::time::sleep(takes).await,
+        }
+        let mut state = self.lock();
+        let found = state
+            .containers
+            .iter_mut()
+            .find(|c| c.record.id == target.id);
+        let Some(live) = found.filter(|c| c.record.exit.is_none()) else {
+            return Outcome::Failure("it does not run".to_owned());
+        };
+        let age = live.began.elapsed();
+        let good = match command.first().map(String::as_str) {
+            Some("startup") => age >= live.run.up_after,
+            Some("liveness") => live.run.sick_after.is_none_or(|sick| age < sick),
+            _ => (age.as_millis() / live.run.turns.as_millis().max(1)).is_multiple_of(2),
+        };
+        let is_startup = command.first().is_some_and(|c| c == "startup");
+        live.up |= is_startup && good;
+        let line = format!("{} {command:?} {good}", live.record.name);
+        let name = live.record.name.to_string();
+        if is_startup && good {
+            state.ledger.up(&name);
+        }
+        state.note(line);
+        match good {
+            true => Outcome::Success,
+            false => Outcome::Failure("simulated".to_owned()),
+        }
     }
 }
 
@@ -349,6 +485,7 @@ impl Host for SimHost {
         let State {
             sandboxes,
             containers,
+            ledger,
             ..
         } = &mut *state;
         for sandbox in sandboxes.iter_mut().filter(|s| s.id == *id) {
@@ -359,6 +496,8 @@ impl Host for SimHost {
             .filter(|c| c.record.sandbox == *id && c.record.exit.is_none())
         {
             live.record.end(137, now);
+            let name = live.record.name.as_str();
+            ledger.end(name, 137, false, tokio::time::Instant::now());
         }
         state.done()
     }
@@ -381,8 +520,7 @@ impl Host for SimHost {
     ) -> HostResult<()> {
         let now = self.1.now();
         let mut state = self.begin(format!("start {} attempt {}", config.name, config.attempt))?;
-        let pod = state.script.pod.clone();
-        state.check_start(&pod, config);
+        state.check_start(config);
         let number = usize::try_from(config.attempt).unwrap_or(usize::MAX);
         let runs = state
             .script
@@ -394,7 +532,12 @@ impl Host for SimHost {
             lasts: None,
             code: 0,
             obeys: true,
+            up_after: Duration::ZERO,
+            sick_after: None,
+            turns: Duration::MAX,
         });
+        let found = state.script.pod.spec.find(config.name.as_str());
+        let probed = found.is_some_and(|(_, _, c)| c.startup_probe.is_some());
         let record = ContainerRecord {
             id: config.id.clone(),
             name: config.name.clone(),
@@ -410,10 +553,16 @@ impl Host for SimHost {
             user: None,
             clamped: Vec::new(),
         };
+        if !probed {
+            state.ledger.up(config.name.as_str());
+        }
         state.containers.push(Live {
             record,
             run,
+            began: tokio::time::Instant::now(),
+            up: !probed,
             kill_at: None,
+            asked: false,
         });
         let answer = state.done();
         drop(state);
@@ -422,7 +571,11 @@ impl Host for SimHost {
     }
 
     async fn stop_container(&self, _: &PodUid, id: &ContainerId, grace_ms: u64) -> HostResult<()> {
+        for live in &mut self.lock().containers {
+            live.asked |= live.record.id == *id;
+        }
         let mut state = self.begin(format!("stop container {id:.4} within {grace_ms} ms"))?;
+        state.check_stop(id);
         let kill_at = tokio::time::Instant::now() + Duration::from_millis(grace_ms);
         let Some(live) = state
             .containers
@@ -465,6 +618,14 @@ impl Host for SimHost {
     }
 
     async fn exec(&self, _: &PodUid, _: &ContainerId, _: &ExecConfig) -> HostResult<ExecSession> {
+        Err(HostError::new(HostErrorKind::Other, "not simulated"))
+    }
+
+    async fn kill_exec(&self, _: &PodUid, _: &ContainerId, _: &str) -> HostResult<()> {
+        Ok(())
+    }
+
+    async fn socket(&self, _: &PodUid, _: &ContainerId, _: bool) -> HostResult<OwnedFd> {
         Err(HostError::new(HostErrorKind::Other, "not simulated"))
     }
 

@@ -7,4 +7,5 @@ pub mod clock;
 pub mod host;
 pub mod life;
 pub mod outside;
+pub mod rules;
 pub mod script;

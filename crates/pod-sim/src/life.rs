@@ -44,7 +44,7 @@ async fn play(seed: u64) -> Result<Vec<String>, Wrong> {
     let script = Script::new(seed);
     let clock = Arc::new(VirtualClock::new());
     let host = SimHost::new(script.clone(), seed, Arc::clone(&clock));
-    let told = Arc::new(Told::default());
+    let told = Arc::new(Told::of(host.clone()));
     let wrong = |what: String| Wrong {
         what,
         log: host.log(),
@@ -57,6 +57,7 @@ async fn play(seed: u64) -> Result<Vec<String>, Wrong> {
         journal: Arc::clone(&told),
         objects: Arc::new(NoObjects),
         clock: Arc::clone(&clock),
+        actions: Arc::new(host.clone()),
         node: node(cgroup_root),
         limits: Limits::default(),
     };
@@ -71,6 +72,14 @@ async fn play(seed: u64) -> Result<Vec<String>, Wrong> {
             host.lose_sandbox();
         });
     }
+    for time in &script.forgets {
+        let host = host.clone();
+        let after = *time;
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            host.forget_a_record();
+        });
+    }
     // Some lives see the daemon killed and started again half way.
     if seed.is_multiple_of(3) {
         tokio::time::sleep(script.delete_at / 2).await;
@@ -80,10 +89,12 @@ async fn play(seed: u64) -> Result<Vec<String>, Wrong> {
             memory: Some(told.memory()),
             ..Begin::default()
         };
+        host.daemon_died();
         let (again, next) = pod_task::<Simulated>(world, script.pod.clone(), begin);
         host.tell(again.clone());
         task = tokio::spawn(next);
         tokio::time::sleep(script.delete_at / 2).await;
+        host.deletion_begins();
         again.send(Message::Delete {
             at: clock.now(),
             grace_seconds: Some(script.grace),
@@ -91,6 +102,7 @@ async fn play(seed: u64) -> Result<Vec<String>, Wrong> {
         end(&host, &told, &mut task, again).await
     } else {
         tokio::time::sleep(script.delete_at).await;
+        host.deletion_begins();
         handle.send(Message::Delete {
             at: clock.now(),
             grace_seconds: Some(script.grace),

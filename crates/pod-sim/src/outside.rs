@@ -27,6 +27,7 @@ impl Outside for Simulated {
     type Journal = Told;
     type Objects = NoObjects;
     type Clock = VirtualClock;
+    type Actions = SimHost;
 }
 
 /// Every image is there.
@@ -78,8 +79,8 @@ impl Objects for NoObjects {
 }
 
 /// What was told last, and what was wrong about it.
-#[derive(Debug, Default)]
-pub struct Told(Mutex<Inner>);
+#[derive(Debug)]
+pub struct Told(Mutex<Inner>, SimHost);
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -89,6 +90,11 @@ struct Inner {
 }
 
 impl Told {
+    /// Nothing yet, of a pod on that host.
+    pub fn of(host: SimHost) -> Self {
+        Self(Mutex::default(), host)
+    }
+
     fn with<T>(&self, look: impl FnOnce(&mut Inner) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -122,6 +128,9 @@ impl Journal for Told {
             if i.removed {
                 i.broken
                     .get_or_insert("a status was told after the removal".to_owned());
+            }
+            for lie in self.1.lies(status, &i.memory.status) {
+                i.broken.get_or_insert(lie);
             }
             i.memory = memory.clone();
         });

@@ -2,7 +2,9 @@
 
 use fastrand::Rng;
 use pod_model::common::Resources;
-use pod_model::pod::{Container, Metadata, Pod, PodSpec, RestartPolicy};
+use pod_model::pod::{
+    Container, ExecAction, Handler, Metadata, Pod, PodSpec, Probe, RestartPolicy,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,6 +17,12 @@ pub struct Run {
     pub code: i32,
     /// Whether it ends at the stop signal, or only at SIGKILL.
     pub obeys: bool,
+    /// After how long its startup probe succeeds.
+    pub up_after: Duration,
+    /// From when on its liveness probe fails; `None` = never.
+    pub sick_after: Option<Duration>,
+    /// Its readiness probe succeeds in every second stretch of that length.
+    pub turns: Duration,
 }
 
 /// A pod's life as a seed has it.
@@ -30,6 +38,10 @@ pub struct Script {
     pub fail_after: u32,
     /// After how long sandboxes are lost, each time; empty = never.
     pub losses: Vec<Duration>,
+    /// When the oldest record of an ended container is lost, each time; empty = never.
+    pub forgets: Vec<Duration>,
+    /// How late the task hears of what happens, at most; what it hears, it may hear twice.
+    pub hears_late: Duration,
     /// When deletion is asked for.
     pub delete_at: Duration,
     /// With which grace.
@@ -50,14 +62,20 @@ impl Script {
         let mut runs = BTreeMap::new();
         let mut list = |kind: &str, count: usize, rng: &mut Rng| -> Vec<Container> {
             let mut one = |i: usize, rng: &mut Rng| {
+                let sidecar = kind == "init" && rng.u32(0..4) == 0;
                 let name = format!("{kind}{i}");
-                runs.insert(name.clone(), behaviour(kind, rng));
-                Container {
+                runs.insert(name.clone(), behaviour(kind, sidecar, rng));
+                let mut container = Container {
                     name: name.as_str().into(),
                     image: "busybox".into(),
                     resources: Resources::default(),
+                    restart_policy: sidecar.then_some(RestartPolicy::Always),
                     ..Container::default()
+                };
+                if sidecar || kind == "app" {
+                    add_probes(&mut container, rng);
                 }
+                container
             };
             (0..count).map(|i| one(i, rng)).collect()
         };
@@ -82,27 +100,32 @@ impl Script {
             status: None,
         };
         let faulty = rng.u32(0..3) == 0;
-        let losses = if rng.u32(0..4) == 0 {
+        let times = |one_in: u32, rng: &mut Rng| -> Vec<Duration> {
+            if rng.u32(0..one_in) > 0 {
+                return Vec::new();
+            }
             (0..rng.usize(1..3))
                 .map(|_| Duration::from_millis(rng.u64(10..60_000)))
                 .collect()
-        } else {
-            Vec::new()
         };
+        let losses = times(4, &mut rng);
+        let forgets = times(5, &mut rng);
         Self {
             pod,
             runs,
             fail_before: if faulty { rng.u32(0..15) } else { 0 },
             fail_after: if faulty { rng.u32(0..10) } else { 0 },
             losses,
+            forgets,
+            hears_late: Duration::from_millis(if rng.bool() { rng.u64(1..800) } else { 0 }),
             delete_at: Duration::from_millis(rng.u64(1..1_500_000)),
             grace: rng.u64(0..30),
         }
     }
 }
 
-fn behaviour(kind: &str, rng: &mut Rng) -> Vec<Run> {
-    let long = kind == "app" && rng.bool();
+fn behaviour(kind: &str, sidecar: bool, rng: &mut Rng) -> Vec<Run> {
+    let long = (kind == "app" || sidecar) && rng.u32(0..3) > 0;
     let count = rng.usize(1..4);
     let one = |last: bool, rng: &mut Rng| Run {
         lasts: if long && last {
@@ -116,6 +139,37 @@ fn behaviour(kind: &str, rng: &mut Rng) -> Vec<Run> {
             0
         },
         obeys: rng.u32(0..4) != 0,
+        up_after: Duration::from_millis(rng.u64(0..40_000)),
+        sick_after: (rng.u32(0..4) == 0).then(|| Duration::from_millis(rng.u64(0..120_000))),
+        turns: Duration::from_millis(rng.u64(1_000..60_000)),
     };
     (0..count).map(|i| one(i + 1 == count, rng)).collect()
+}
+
+/// Probes whose command says which of the three they are, so that the host can answer for each.
+fn add_probes(container: &mut Container, rng: &mut Rng) {
+    let probe = |kind: &str, rng: &mut Rng| {
+        (rng.u32(0..3) == 0).then(|| Probe {
+            handler: Handler {
+                exec: Some(ExecAction {
+                    command: vec![kind.to_owned()],
+                }),
+                ..Handler::default()
+            },
+            initial_delay_seconds: Some(rng.i32(0..10)),
+            timeout_seconds: Some(1),
+            period_seconds: Some(rng.i32(1..15)),
+            success_threshold: Some(if kind == "readiness" {
+                rng.i32(1..4)
+            } else {
+                1
+            }),
+            failure_threshold: Some(rng.i32(1..5)),
+            termination_grace_period_seconds: (kind != "readiness" && rng.bool())
+                .then(|| rng.i64(1..10)),
+        })
+    };
+    container.startup_probe = probe("startup", rng);
+    container.liveness_probe = probe("liveness", rng);
+    container.readiness_probe = probe("readiness", rng);
 }

@@ -185,7 +185,11 @@ impl Backend for Fake {
             // The session may be over.
             let _ = to.send(code.unwrap_or(255));
         });
-        Ok(ExecSession { streams, exit })
+        Ok(ExecSession {
+            name: String::new(),
+            streams,
+            exit,
+        })
     }
 
     fn resize(&self, _: &OwnedFd, _: u16, _: u16) -> ApiResult<()> {

@@ -1,6 +1,6 @@
 //! Processes started in running containers.
 
-use crate::failure::{At, no_container};
+use crate::failure::{At, no_container, no_sandbox};
 use crate::node_state::Node;
 use crate::supervisor::AskError;
 use pod_driver::host::{ExecSession, ExecStreams, HostError, HostErrorKind, HostResult};
@@ -9,7 +9,9 @@ use pod_model::ids::{ContainerId, PodUid};
 use pod_model::runtime::RunState;
 use pod_wire::supervisor::RequestBody;
 use rustix::fs::fchown;
-use rustix::process::{Gid, Uid};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::process::{Gid, Signal, Uid};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,6 +20,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 const OTHER: HostErrorKind = HostErrorKind::Other;
+const SIGKILL: i32 = Signal::KILL.as_raw();
 
 /// Starts a process.
 pub(crate) async fn start(
@@ -75,7 +78,11 @@ pub(crate) async fn start(
         }
     };
     match result.await {
-        Ok(streams) => Ok(ExecSession { streams, exit }),
+        Ok(streams) => Ok(ExecSession {
+            name,
+            streams,
+            exit,
+        }),
         Err(e) => {
             if let Some(found) = node.state().container_mut(pod, id) {
                 found.execs.remove(&name);
@@ -83,6 +90,70 @@ pub(crate) async fn start(
             Err(e)
         }
     }
+}
+
+/// Kills an exec'd process; one that has ended is as good as killed.
+pub(crate) async fn kill(node: &Node, pod: &PodUid, id: &ContainerId, name: &str) -> HostResult<()> {
+    let client = {
+        let state = node.state();
+        let found = state.container(pod, id).ok_or_else(|| no_container(id))?;
+        let sandbox = state.sandbox(pod, &found.config.sandbox);
+        sandbox.and_then(|s| s.client.clone())
+    };
+    let request = RequestBody::SignalExec {
+        id: id.to_string(),
+        exec: name.to_owned(),
+        signal: SIGKILL,
+    };
+    let answer = match client {
+        Some(client) => client.ask(request, Vec::new()).await,
+        None => Err(AskError::Lost),
+    };
+    match answer {
+        // Its supervisor's end kills what it watched.
+        Ok(_) | Err(AskError::Lost) => Ok(()),
+        Err(AskError::Failed(failure)) if failure.not_found => Ok(()),
+        Err(error) => Err(HostError::new(OTHER, format!("exec: killing it: {error}"))),
+    }
+}
+
+/// A socket in the network namespace that a container uses. A thread enters it, opens the socket and ends, so that nothing else of this
+/// process is ever in there.
+pub(crate) async fn socket(
+    node: &Node,
+    pod: &PodUid,
+    id: &ContainerId,
+    v6: bool,
+) -> HostResult<OwnedFd> {
+    let held = {
+        let state = node.state();
+        let found = state.container(pod, id).ok_or_else(|| no_container(id))?;
+        let sandbox = state.sandbox(pod, &found.config.sandbox);
+        let held = sandbox.and_then(|s| s.held.clone());
+        held.ok_or_else(|| no_sandbox(&found.config.sandbox))?
+    };
+    let family = if v6 {
+        AddressFamily::INET6
+    } else {
+        AddressFamily::INET
+    };
+    let (sender, opened) = oneshot::channel();
+    let work = move || {
+        let open = || {
+            let kind = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(held.net.as_fd(), kind)?;
+            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+            socket_with(family, SocketType::STREAM, flags, None)
+        };
+        // Nobody waits for it any more where this fails.
+        let _ = sender.send(open());
+    };
+    std::thread::Builder::new()
+        .name("netns".to_owned())
+        .spawn(work)
+        .at(OTHER, "socket: starting a thread")?;
+    let socket = opened.await.at(OTHER, "socket: opening it")?;
+    socket.at(OTHER, "socket: opening it in the pod's network namespace")
 }
 
 fn failed(error: &AskError) -> HostError {

@@ -127,19 +127,19 @@ pub(super) static CONTAINER: Table = Table {
         ("image", Yes),
         ("imagePullPolicy", Yes),
         ("lifecycle", NotYet),
-        ("livenessProbe", NotYet),
+        ("livenessProbe", Inside(&PROBE)),
         ("name", Yes),
         ("ports", Inside(&PORT)),
-        ("readinessProbe", NotYet),
+        ("readinessProbe", Inside(&PROBE)),
         (
             "resizePolicy",
             Idle("resources of a running pod are not changed here"),
         ),
         ("resources", Inside(&RESOURCES)),
-        ("restartPolicy", NotYet),
-        ("restartPolicyRules", NotYet),
+        ("restartPolicy", Yes),
+        ("restartPolicyRules", Yes),
         ("securityContext", Inside(&SECURITY)),
-        ("startupProbe", NotYet),
+        ("startupProbe", Inside(&PROBE)),
         ("stdin", Yes),
         ("stdinOnce", Yes),
         ("terminationMessagePath", Yes),
@@ -148,6 +148,33 @@ pub(super) static CONTAINER: Table = Table {
         ("volumeDevices", NotYet),
         ("volumeMounts", Inside(&MOUNT)),
         ("workingDir", Yes),
+    ],
+};
+
+/// Probe.
+pub(super) static PROBE: Table = Table {
+    rows: &[
+        ("exec", Yes),
+        ("failureThreshold", Yes),
+        ("grpc", Yes),
+        ("httpGet", Inside(&HTTP_GET)),
+        ("initialDelaySeconds", Yes),
+        ("periodSeconds", Yes),
+        ("successThreshold", Yes),
+        ("tcpSocket", Yes),
+        ("terminationGracePeriodSeconds", Yes),
+        ("timeoutSeconds", Yes),
+    ],
+};
+
+/// HTTPGetAction.
+pub(super) static HTTP_GET: Table = Table {
+    rows: &[
+        ("host", Yes),
+        ("httpHeaders", Yes),
+        ("path", Yes),
+        ("port", Yes),
+        ("scheme", If(|v| is_one_of(v, &["HTTP"]))),
     ],
 };
 

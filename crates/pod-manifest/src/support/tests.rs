@@ -16,6 +16,12 @@ fn every_field_of_a_pod_has_a_rule_and_every_rule_a_field() {
         ("PodSpec", field_names::<wire::PodSpec>(), &SPEC),
         ("PodOS", field_names::<wire::PodOS>(), &OS),
         ("Container", field_names::<wire::Container>(), &CONTAINER),
+        ("Probe", field_names::<wire::Probe>(), &PROBE),
+        (
+            "HTTPGetAction",
+            field_names::<wire::HTTPGetAction>(),
+            &HTTP_GET,
+        ),
         ("EnvVar", field_names::<wire::EnvVar>(), &ENV),
         (
             "EnvVarSource",
@@ -89,12 +95,12 @@ fn notes(spec: &str) -> Vec<String> {
 fn what_is_set_and_not_honoured_is_named_with_its_path() {
     for (spec, expected) in [
         (
-            "  containers: [{name: a, image: i, tty: true, livenessProbe: {}}]",
-            "spec.containers[0].livenessProbe: not supported yet",
+            "  containers: [{name: a, image: i, tty: true, livenessProbe: {httpGet: {port: 1, scheme: HTTPS}}}]",
+            "spec.containers[0].livenessProbe.httpGet.scheme: not supported yet",
         ),
         (
-            "  initContainers: [{name: a}, {name: b, restartPolicy: Always}]",
-            "spec.initContainers[1].restartPolicy: not supported yet",
+            "  initContainers: [{name: a}, {name: b, securityContext: {seLinuxOptions: {}}}]",
+            "spec.initContainers[1].securityContext.seLinuxOptions: not supported yet",
         ),
         ("  hostUsers: false", "spec.hostUsers: not supported yet"),
         (

@@ -127,6 +127,7 @@ async fn serve(
         }),
         objects: Arc::new(Configs::open(records.clone(), &versions)),
         clock: Arc::new(SystemClock),
+        actions: Arc::new(pod_driver::act::Reach(Arc::clone(&host))),
         node,
         limits: pod_plan::back_off::Limits::default(),
     };

@@ -24,6 +24,7 @@ impl Outside for Real {
     type Journal = NodeJournal;
     type Objects = Configs;
     type Clock = SystemClock;
+    type Actions = pod_driver::act::Reach<pod_host::NodeHost>;
 }
 
 /// Time and random identifiers of this machine.

@@ -1,0 +1,218 @@
+//! What must hold of a pod's life, kept by a book of its own that knows nothing of plans.
+
+use pod_model::ids::SandboxId;
+use pod_model::pod::{ContainerKind, Pod, RestartPolicy};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// First and longest wait between restarts, and how long a good run makes both void.
+const FIRST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(300);
+const VOID_AFTER: Duration = Duration::from_secs(600);
+
+/// The end of a container's last attempt.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    code: i32,
+    at: Instant,
+    /// It was asked to end.
+    asked: bool,
+}
+
+/// One container's life so far.
+#[derive(Debug, Default)]
+struct Past {
+    attempt: Option<u32>,
+    sandbox: Option<SandboxId>,
+    end: Option<End>,
+    /// What it waits between restarts, and since when.
+    wait: Option<(Duration, Instant)>,
+}
+
+/// What happened so far.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    past: BTreeMap<String, Past>,
+    /// An app was ever started: from then on, order binds only the records that are left.
+    apps_ran: bool,
+    /// Containers whose records were lost.
+    lost: BTreeSet<String>,
+    /// Sidecars that were up once.
+    were_up: BTreeSet<String>,
+}
+
+/// A start that is asked for.
+pub struct Started<'a> {
+    /// The pod.
+    pub pod: &'a Pod,
+    /// Which container.
+    pub name: &'a str,
+    /// Which attempt of it.
+    pub attempt: u32,
+    /// In which sandbox.
+    pub sandbox: &'a SandboxId,
+    /// Whether that runs.
+    pub sandbox_ready: bool,
+    /// Whether deletion was asked for.
+    pub deleted: bool,
+    /// Whether a container of that name runs.
+    pub running: &'a dyn Fn(&str) -> bool,
+    /// The time.
+    pub now: Instant,
+}
+
+impl Ledger {
+    /// A container ended.
+    pub fn end(&mut self, name: &str, code: i32, asked: bool, at: Instant) {
+        let past = self.past.entry(name.to_owned()).or_default();
+        past.end = Some(End { code, at, asked });
+    }
+
+    /// A container is up: it runs, and its startup probe has succeeded if it has one.
+    pub fn up(&mut self, name: &str) {
+        self.were_up.insert(name.to_owned());
+    }
+
+    /// A record was lost.
+    pub fn lost(&mut self, name: &str) {
+        self.lost.insert(name.to_owned());
+        // Without a record there is no end to wait from.
+        if let Some(past) = self.past.get_mut(name) {
+            past.end = None;
+        }
+    }
+
+    /// Back-offs may start over.
+    pub fn forget_back_offs(&mut self) {
+        for past in self.past.values_mut() {
+            past.wait = None;
+        }
+    }
+
+    /// Enters a start; gives what is wrong about it.
+    pub fn start(&mut self, asked: &Started<'_>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let name = asked.name;
+        if asked.deleted {
+            wrong.push(format!("{name} was started after the deletion"));
+        }
+        if !asked.sandbox_ready {
+            wrong.push(format!("{name} was started in a sandbox that is not ready"));
+        }
+        if (asked.running)(name) {
+            wrong.push(format!("{name} was started while it runs"));
+        }
+        wrong.extend(self.order(asked));
+        wrong.extend(self.again(asked));
+        let kind = asked.pod.spec.find(name).map(|(kind, _, _)| kind);
+        self.apps_ran |= kind == Some(ContainerKind::App);
+        let past = self.past.entry(name.to_owned()).or_default();
+        past.attempt = Some(asked.attempt);
+        past.sandbox = Some(asked.sandbox.clone());
+        past.end = None;
+        wrong
+    }
+
+    /// Every init container before it has done its work; every sidecar before it runs and is up.
+    fn order(&self, asked: &Started<'_>) -> Vec<String> {
+        let (name, spec) = (asked.name, &asked.pod.spec);
+        let place = spec.init_containers.iter().position(|c| c.name == name);
+        let before = spec.init_containers.iter();
+        let before = before.take(place.unwrap_or(spec.init_containers.len()));
+        let mut wrong = Vec::new();
+        for init in before {
+            let running = (asked.running)(init.name.as_str());
+            let other = init.name.as_str();
+            if init.is_sidecar() {
+                // Later, a sidecar that is down is started beside what goes on.
+                if !self.were_up.contains(other) {
+                    wrong.push(format!("{name} was started before sidecar {other} was up"));
+                }
+                continue;
+            }
+            if running {
+                wrong.push(format!(
+                    "{name} was started while init container {other} runs"
+                ));
+            }
+            let end = self.past.get(other).and_then(|p| p.end);
+            let succeeded = end.is_some_and(|e| e.code == 0);
+            if !self.apps_ran && !self.lost.contains(other) && !succeeded {
+                wrong.push(format!(
+                    "{name} was started before init container {other} succeeded"
+                ));
+            }
+        }
+        wrong
+    }
+
+    /// What its policy, its number and its back-off say of another attempt.
+    fn again(&mut self, asked: &Started<'_>) -> Vec<String> {
+        let name = asked.name;
+        let mut wrong = Vec::new();
+        let Some(past) = self.past.get_mut(name) else {
+            return wrong;
+        };
+        if past.attempt.is_some_and(|last| asked.attempt <= last) {
+            wrong.push(format!(
+                "{name} got attempt {} after {}",
+                asked.attempt,
+                past.attempt.unwrap_or_default()
+            ));
+        }
+        let (Some(end), true) = (past.end, past.sandbox.as_ref() == Some(asked.sandbox)) else {
+            return wrong;
+        };
+        let sidecar = asked
+            .pod
+            .spec
+            .find(name)
+            .is_some_and(|(_, _, c)| c.is_sidecar());
+        if !sidecar && !self.lost.contains(name) {
+            let policy = asked.pod.spec.restart();
+            if policy == RestartPolicy::Never {
+                wrong.push(format!("{name} was started again under Never"));
+            }
+            if policy == RestartPolicy::OnFailure && end.code == 0 && !end.asked {
+                wrong.push(format!(
+                    "{name} was started again after success under OnFailure"
+                ));
+            }
+        }
+        let live = past
+            .wait
+            .filter(|(_, since)| end.at.saturating_duration_since(*since) <= VOID_AFTER);
+        let next = match live {
+            None => FIRST,
+            Some((wait, _)) => {
+                if asked.now < end.at + wait {
+                    wrong.push(format!(
+                        "{name} was started again {:?} after its end, before its back-off of {wait:?}",
+                        asked.now - end.at
+                    ));
+                }
+                (wait * 2).min(LONGEST)
+            }
+        };
+        past.wait = Some((next, asked.now));
+        wrong
+    }
+}
+
+/// Says so if that container must not be asked to end while those run.
+pub fn out_of_turn(pod: &Pod, name: &str, running: &[&str]) -> Option<String> {
+    let spec = &pod.spec;
+    let place = spec.init_containers.iter().position(|c| c.name == name)?;
+    let mut from = spec.init_containers.iter().skip(place);
+    if !from.next()?.is_sidecar() {
+        return None;
+    }
+    let later = from.filter(|c| c.is_sidecar());
+    let mut first = spec.containers.iter().chain(later);
+    let other = first.find(|c| running.contains(&c.name.as_str()))?;
+    Some(format!(
+        "sidecar {name} was asked to end while {} runs",
+        other.name
+    ))
+}
