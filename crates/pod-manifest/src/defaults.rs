@@ -1,11 +1,13 @@
 //! The defaults that the API server writes into a Pod (`pkg/apis/core/v1/defaults.go`), and those that kubectl does.
 
+use crate::claim::claim_spec_defaults;
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, Container, ContainerPort, DownwardAPIVolumeFile, EmptyDirVolumeSource,
     EnvVar, EphemeralContainer, HTTPGetAction, Lifecycle, LifecycleHandler, ObjectFieldSelector,
     Pod, PodSpec, Probe, ProjectedVolumeSource, ResourceRequirements, SecretVolumeSource, Volume,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use pod_model::image_name::apply_default_image_tag;
 use std::collections::BTreeMap;
 
 /// `terminationGracePeriodSeconds` where none is given, in seconds.
@@ -130,18 +132,29 @@ fn default_ephemeral(container: &mut EphemeralContainer) {
     text(&mut container.termination_message_policy, "File");
     container.ports.iter_mut().flatten().for_each(default_port);
     container.env.iter_mut().flatten().for_each(default_env);
+    // Validation refuses these; the defaults are made nevertheless.
+    if let Some(resources) = &mut container.resources {
+        round_resources(resources);
+    }
+    let probes = [
+        &mut container.liveness_probe,
+        &mut container.readiness_probe,
+        &mut container.startup_probe,
+    ];
+    probes.into_iter().flatten().for_each(default_probe);
+    if let Some(lifecycle) = &mut container.lifecycle {
+        default_lifecycle(lifecycle);
+    }
 }
 
-/// `Always` for the tag `latest`, which an image without tag and digest has, else `IfNotPresent`.
+/// `Always` for the tag `latest`, which an image without tag and digest has, else `IfNotPresent`; so for what is no image name, too.
 fn pull_policy(image: &str) -> &'static str {
-    let (name, digest) = match image.split_once('@') {
-        Some((name, _)) => (name, true),
-        None => (image, false),
+    let Ok(image) = apply_default_image_tag(image) else {
+        return "IfNotPresent";
     };
-    let last = name.rsplit('/').next().unwrap_or_default();
-    match last.split_once(':') {
+    let name = image.split('@').next().unwrap_or_default();
+    match name.rsplit_once(':') {
         Some((_, "latest")) => "Always",
-        None if !digest && !image.is_empty() => "Always",
         _ => "IfNotPresent",
     }
 }
@@ -157,9 +170,14 @@ fn host_port_from_container_port(port: &mut ContainerPort) {
 }
 
 fn default_env(variable: &mut EnvVar) {
-    let source = variable.value_from.as_mut();
-    if let Some(field) = source.and_then(|s| s.field_ref.as_mut()) {
+    let Some(source) = &mut variable.value_from else {
+        return;
+    };
+    if let Some(field) = &mut source.field_ref {
         default_field_ref(field);
+    }
+    if let Some(key) = &mut source.file_key_ref {
+        key.optional.get_or_insert(false);
     }
 }
 
@@ -223,9 +241,43 @@ fn default_volume(volume: &mut Volume) {
     if let Some(projected) = &mut volume.projected {
         default_projected(projected);
     }
+    let template = volume.ephemeral.as_mut();
+    if let Some(template) = template.and_then(|e| e.volume_claim_template.as_mut()) {
+        claim_spec_defaults(&mut template.spec);
+        if let Some(resources) = &mut template.spec.resources {
+            let lists = [&mut resources.limits, &mut resources.requests];
+            lists.into_iter().flatten().for_each(round_up);
+        }
+    }
+    default_foreign(volume);
     if let Some(image) = &mut volume.image {
         let policy = pull_policy(image.reference.as_deref().unwrap_or_default());
         text(&mut image.pull_policy, policy);
+    }
+}
+
+/// Volumes of clusters and clouds.
+fn default_foreign(volume: &mut Volume) {
+    if let Some(disk) = &mut volume.azure_disk {
+        let unset = |field: &mut Option<String>, value: &str| {
+            field.get_or_insert_with(|| value.to_owned());
+        };
+        unset(&mut disk.caching_mode, "ReadWrite");
+        unset(&mut disk.fs_type, "ext4");
+        unset(&mut disk.kind, "Shared");
+        disk.read_only.get_or_insert(false);
+    }
+    if let Some(iscsi) = &mut volume.iscsi {
+        text(&mut iscsi.iscsi_interface, "default");
+    }
+    if let Some(rbd) = &mut volume.rbd {
+        text(&mut rbd.pool, "rbd");
+        text(&mut rbd.user, "admin");
+        text(&mut rbd.keyring, "/etc/ceph/keyring");
+    }
+    if let Some(scale) = &mut volume.scale_io {
+        text(&mut scale.storage_mode, "ThinProvisioned");
+        text(&mut scale.fs_type, "xfs");
     }
 }
 
@@ -293,6 +345,7 @@ mod tests {
 
     #[test]
     fn an_image_is_pulled_always_only_if_its_tag_is_latest() {
+        let digest = "a".repeat(64);
         for (image, policy) in [
             ("busybox", "Always"),
             ("busybox:latest", "Always"),
@@ -300,8 +353,11 @@ mod tests {
             ("host:5000/a/busybox:latest", "Always"),
             ("busybox:1.36", "IfNotPresent"),
             ("host:5000/a/busybox:1", "IfNotPresent"),
-            ("busybox@sha256:abc", "IfNotPresent"),
-            ("busybox:1@sha256:abc", "IfNotPresent"),
+            (&format!("busybox@sha256:{digest}"), "IfNotPresent"),
+            (&format!("busybox:1@sha256:{digest}"), "IfNotPresent"),
+            (&format!("busybox:latest@sha256:{digest}"), "Always"),
+            ("busybox:latest@sha256:abc", "IfNotPresent"),
+            ("Busybox", "IfNotPresent"),
             ("", "IfNotPresent"),
         ] {
             assert_eq!(pull_policy(image), policy, "{image:?}");

@@ -12,6 +12,7 @@ pub mod container_status;
 pub mod cpu;
 pub mod event;
 pub mod ids;
+pub mod image_name;
 pub mod node;
 pub mod oom;
 pub mod origin;

@@ -3,6 +3,7 @@
 use super::Check;
 use pod_model::config::Seccomp;
 use pod_model::ids::{CgroupPath, HostPath};
+use pod_model::image_name::apply_default_image_tag;
 use pod_model::node::{CgroupVersion, NodeFacts};
 use pod_model::pod::{Container, DnsPolicy, Pod, PodSecurityContext, SecurityContext, VolumeMount};
 use pod_plan::configs::dns;
@@ -13,7 +14,6 @@ use pod_plan::configs::expansion::expand;
 use pod_plan::configs::fields;
 use pod_plan::configs::hostname::pod_hostname;
 use pod_plan::configs::hosts::{host_network_hosts_file, hosts_file};
-use pod_plan::configs::image_tag::apply_default_image_tag;
 use pod_plan::configs::mounts::recursive_read_only;
 use pod_plan::configs::security::{ImageUser, seccomp_profile, verify_run_as_non_root};
 use pod_plan::configs::service_env::{Service, ServicePort, service_env};

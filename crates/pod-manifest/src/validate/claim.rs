@@ -1,9 +1,10 @@
 //! `kind: PersistentVolumeClaim`, created or changed.
 
-use super::claim_template::validate_claim_spec;
+use super::claim_template::{Lenience, validate_claim_spec};
 use super::error::{BadValue, Errors, FieldError};
 use super::metadata::validate_object_meta;
 use super::names::is_dns1123_subdomain;
+use super::selectors::validate_selector;
 use super::text::text;
 use super::update::{same, validate_meta_update};
 use crate::path::Path;
@@ -16,16 +17,16 @@ const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 /// What is wrong with a claim that is created, in the API server's words. Give it one after [`crate::claim_defaults`].
 pub fn validate_claim(claim: &PersistentVolumeClaim) -> Vec<FieldError> {
     let mut errors = Errors::default();
-    validate_whole(claim, &mut errors);
+    validate_whole(claim, Lenience::default(), &mut errors);
     errors.into_list()
 }
 
-fn validate_whole(claim: &PersistentVolumeClaim, errors: &mut Errors) {
+fn validate_whole(claim: &PersistentVolumeClaim, lenience: Lenience, errors: &mut Errors) {
     let path = Path::new("metadata");
     validate_object_meta(&claim.metadata, is_dns1123_subdomain, &path, errors);
     let none = PersistentVolumeClaimSpec::default();
     let spec = claim.spec.as_ref().unwrap_or(&none);
-    validate_claim_spec(spec, &Path::new("spec"), errors);
+    validate_claim_spec(spec, lenience, &Path::new("spec"), errors);
 }
 
 /// What is wrong with changing one claim into another: once it is made, only a bound claim's size and attributes class may change,
@@ -36,10 +37,10 @@ pub fn validate_claim_update(
 ) -> Vec<FieldError> {
     let mut errors = Errors::default();
     validate_meta_update(&new.metadata, &old.metadata, &mut errors);
-    validate_whole(new, &mut errors);
     let none = PersistentVolumeClaimSpec::default();
     let new_spec = new.spec.as_ref().unwrap_or(&none);
     let old_spec = old.spec.as_ref().unwrap_or(&none);
+    validate_whole(new, kept(old_spec), &mut errors);
 
     let mut rest = new_spec.clone();
     let mut before = old_spec.clone();
@@ -91,6 +92,21 @@ pub fn validate_claim_update(
         }
     }
     errors.into_list()
+}
+
+/// What was taken once stays.
+fn kept(old: &PersistentVolumeClaimSpec) -> Lenience {
+    let source = old.data_source.as_ref();
+    let reference = old.data_source_ref.as_ref();
+    let mut errors = Errors::default();
+    if let Some(selector) = &old.selector {
+        validate_selector(selector, false, &Path::default(), &mut errors);
+    }
+    Lenience {
+        groups: source.is_some_and(|s| s.api_group.is_some())
+            || reference.is_some_and(|r| r.api_group.is_some()),
+        labels: !errors.is_empty(),
+    }
 }
 
 /// The storage class stays, but it may move from the annotation into the field, and be named where it was not.

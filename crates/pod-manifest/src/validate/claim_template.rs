@@ -31,11 +31,22 @@ pub(super) fn validate_claim_template(
             errors.forbidden(&path.child(field), "cannot be set");
         }
     }
-    validate_claim_spec(&template.spec, &path.child("spec"), errors);
+    let path = path.child("spec");
+    validate_claim_spec(&template.spec, Lenience::default(), &path, errors);
+}
+
+/// What a claim may keep although it would be refused today.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lenience {
+    /// API groups of data sources that are no domains.
+    pub(super) groups: bool,
+    /// Label values of the selector that are none.
+    pub(super) labels: bool,
 }
 
 pub(super) fn validate_claim_spec(
     spec: &PersistentVolumeClaimSpec,
+    lenience: Lenience,
     path: &Path,
     errors: &mut Errors,
 ) {
@@ -51,7 +62,7 @@ pub(super) fn validate_claim_spec(
         errors.required(&modes_path, "at least 1 access mode is required");
     }
     if let Some(selector) = &spec.selector {
-        validate_selector(selector, false, &path.child("selector"), errors);
+        validate_selector(selector, lenience.labels, &path.child("selector"), errors);
     }
     for mode in modes.iter().filter(|m| !MODES.contains(&m.as_str())) {
         errors.not_supported(&modes_path, mode, MODES);
@@ -94,21 +105,40 @@ pub(super) fn validate_claim_spec(
     {
         errors.not_supported(&path.child("volumeMode"), mode, &["Block", "Filesystem"]);
     }
-    validate_sources(spec, path, errors);
+    validate_sources(spec, lenience.groups, path, errors);
 }
 
 /// `dataSource` and `dataSourceRef`, which name one object where both are set.
-fn validate_sources(spec: &PersistentVolumeClaimSpec, path: &Path, errors: &mut Errors) {
+fn validate_sources(
+    spec: &PersistentVolumeClaimSpec,
+    any_group: bool,
+    path: &Path,
+    errors: &mut Errors,
+) {
     let source = spec.data_source.as_ref();
     let reference = spec.data_source_ref.as_ref();
     if let Some(s) = source {
         let path = path.child("dataSource");
-        validate_source(text(&s.api_group), &s.kind, &s.name, &path, errors);
+        validate_source(
+            text(&s.api_group),
+            any_group,
+            &s.kind,
+            &s.name,
+            &path,
+            errors,
+        );
     }
     let namespace = reference.map(|r| text(&r.namespace)).unwrap_or_default();
     if let Some(r) = reference {
         let path = path.child("dataSourceRef");
-        validate_source(text(&r.api_group), &r.kind, &r.name, &path, errors);
+        validate_source(
+            text(&r.api_group),
+            any_group,
+            &r.kind,
+            &r.name,
+            &path,
+            errors,
+        );
         for message in is_dns1123_label(namespace) {
             if !namespace.is_empty() {
                 errors.invalid(&path.child("namespace"), namespace, &message);
@@ -131,7 +161,14 @@ fn validate_sources(spec: &PersistentVolumeClaimSpec, path: &Path, errors: &mut 
     }
 }
 
-fn validate_source(group: &str, kind: &str, name: &str, path: &Path, errors: &mut Errors) {
+fn validate_source(
+    group: &str,
+    any_group: bool,
+    kind: &str,
+    name: &str,
+    path: &Path,
+    errors: &mut Errors,
+) {
     for (field, value) in [("name", name), ("kind", kind)] {
         if value.is_empty() {
             errors.required(&path.child(field), "");
@@ -145,7 +182,7 @@ fn validate_source(group: &str, kind: &str, name: &str, path: &Path, errors: &mu
         );
     }
     for message in is_dns1123_subdomain(group) {
-        if !group.is_empty() {
+        if !group.is_empty() && !any_group {
             errors.invalid(&path.child("apiGroup"), group, &message);
         }
     }

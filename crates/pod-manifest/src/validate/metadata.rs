@@ -99,7 +99,12 @@ pub(super) fn annotations_size(annotations: &BTreeMap<String, String>) -> usize 
 pub(super) fn validate_owners(owners: &[OwnerReference], path: &Path, errors: &mut Errors) {
     let mut controller: Option<String> = None;
     for owner in owners {
-        let version = owner.api_version.rsplit('/').next().unwrap_or_default();
+        // What has more than one slash is no version at all.
+        let version = match owner.api_version.split_once('/') {
+            None => owner.api_version.as_str(),
+            Some((_, version)) if version.contains('/') => "",
+            Some((_, version)) => version,
+        };
         if version.is_empty() {
             errors.invalid(
                 &path.child("apiVersion"),

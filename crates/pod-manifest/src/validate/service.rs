@@ -328,11 +328,18 @@ fn validate_addresses(
     if malformed {
         return;
     }
-    let is_v6 = |address: &String| parse_address(address).is_some_and(|a| a.is_ipv6());
+    let parse = |address: &String| parse_address(address).map(|ip| ip.to_canonical());
+    let is_v6 = |address: &String| parse(address).is_some_and(|a| a.is_ipv6());
     if all.len() > 1 {
+        let unreadable = all.iter().position(|address| parse(address).is_none());
+        if let Some((i, address)) = unreadable.and_then(|i| Some((i, all.get(i)?))) {
+            let detail =
+                format!("failed to check for dual stack with error:invalid IP[{i}]: {address}");
+            errors.internal(&all_path, &detail);
+        }
         let sixes = all.iter().filter(|a| is_v6(a)).count();
         // As upstream has it: two of each kind count as one of each.
-        if sixes == 0 || sixes == all.len() {
+        if unreadable.is_some() || sixes == 0 || sixes == all.len() {
             errors.invalid(
                 &all_path,
                 BadValue::json(&all),
@@ -568,7 +575,7 @@ fn validate_traffic(spec: &ServiceSpec, path: &Path, errors: &mut Errors) {
         Some(policy) if !SCOPES.contains(&policy) => errors.not_supported(&inside, policy, SCOPES),
         _ => {}
     }
-    const NEARNESS: &[&str] = &["PreferClose", "PreferSameNode", "PreferSameZone"];
+    const NEARNESS: &[&str] = &["PreferClose", "PreferSameZone", "PreferSameNode"];
     if let Some(wish) = spec.traffic_distribution.as_deref()
         && !NEARNESS.contains(&wish)
     {

@@ -19,6 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use pod_model::quantity::Quantity;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// What is wrong with changing one pod into another.
 pub fn validate_pod_update(new: &Pod, old: &Pod, options: &Options) -> Vec<FieldError> {
@@ -137,7 +138,7 @@ const IMMUTABLE: &str = "field is immutable";
 pub(super) fn validate_meta_update(new: &ObjectMeta, old: &ObjectMeta, errors: &mut Errors) {
     let path = Path::new("metadata");
     if old.deletion_timestamp.is_some() {
-        let added: Vec<&str> = list(&new.finalizers)
+        let added: BTreeSet<&str> = list(&new.finalizers)
             .iter()
             .filter(|f| !list(&old.finalizers).contains(f))
             .map(String::as_str)

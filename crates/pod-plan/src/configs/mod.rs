@@ -7,7 +7,6 @@ pub mod expansion;
 pub mod fields;
 pub mod hostname;
 pub mod hosts;
-pub mod image_tag;
 pub mod mounts;
 mod names;
 pub mod resource_field;

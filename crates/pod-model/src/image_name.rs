@@ -1,4 +1,4 @@
-//! The tag of an image name.
+//! Names of images: whether they are well formed, and the tag that one without tag and digest has.
 
 /// Why a text is no image name. The texts are those that the kubelet shows (`InvalidImageName`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
