@@ -16,6 +16,7 @@ mod claim;
 mod convert;
 mod decode;
 mod defaults;
+mod legacy;
 mod objects;
 mod path;
 mod pod_level;
@@ -32,12 +33,13 @@ pub use claim::claim_defaults;
 pub use convert::{ConvertError, from_model, from_model_status, status_to_model, to_model};
 pub use defaults::{GRACE_PERIOD_SECONDS, defaults};
 pub use k8s_openapi::api::core::v1 as wire;
+pub use legacy::{Compat, mirror};
 pub use objects::{
     MAX_DATA_BYTES, config_map_data, secret_data, validate_config_map, validate_secret,
 };
 pub use path::Path;
 pub use problem::{Problem, Problems};
-pub use read::{Document, Object, read_documents};
+pub use read::{Document, Object, read_documents, read_documents_as};
 pub use service::{service_defaults, service_to_model};
 pub use support::{FieldNote, Support, support};
 pub use token::drop_cluster_token;

@@ -1,6 +1,7 @@
 //! Text → documents: which kinds are taken, and what is said of the others.
 
 use crate::decode::decode;
+use crate::legacy::{self, Compat};
 use crate::problem::{Problem, Problems};
 use crate::source::{self, Node, Value};
 use crate::suggest;
@@ -37,11 +38,20 @@ pub enum Object {
 ///
 /// Unknown fields, repeated keys and values of a wrong type are errors; all of them come at once, by line.
 pub fn read_documents(source_name: &str, text: &str) -> Result<Vec<Document>, Problems> {
+    read_documents_as(source_name, text, Compat::Current)
+}
+
+/// The same for a manifest that was written for an older Kubernetes.
+pub fn read_documents_as(
+    source_name: &str,
+    text: &str,
+    compat: Compat,
+) -> Result<Vec<Document>, Problems> {
     let nodes = source::parse(text).map_err(|problem| Problems::new(source_name, vec![problem]))?;
     let mut documents = Vec::new();
     let mut problems = Vec::new();
     for node in &nodes {
-        read_object(node, None, &mut documents, &mut problems);
+        read_object(node, None, compat, &mut documents, &mut problems);
     }
     if problems.is_empty() {
         Ok(documents)
@@ -81,6 +91,7 @@ const TAKES: &str =
 fn read_object(
     node: &Node,
     implied_kind: Option<&str>,
+    compat: Compat,
     documents: &mut Vec<Document>,
     problems: &mut Vec<Problem>,
 ) {
@@ -100,7 +111,7 @@ fn read_object(
     };
     if let Some(element) = element_kind(kind) {
         if check_version(node, kind, implied_kind, problems) {
-            read_list(node, kind, element, documents, problems);
+            read_list(node, kind, element, compat, documents, problems);
         }
         return;
     }
@@ -118,19 +129,22 @@ fn read_object(
         other => Err(vec![refusal(node, other)]),
     };
     match object {
-        Ok(object) => {
-            let warnings = match &object {
-                Object::Pod(pod) => legacy_annotations(node, pod),
+        Ok(mut object) => {
+            let warnings = match &mut object {
+                Object::Pod(pod) => legacy::take(node, pod, compat),
                 Object::ConfigMap(_)
                 | Object::Secret(_)
                 | Object::Service(_)
-                | Object::Claim(_) => Vec::new(),
+                | Object::Claim(_) => Ok(Vec::new()),
             };
-            documents.push(Document {
-                object,
-                line: node.line,
-                warnings,
-            });
+            match warnings {
+                Ok(warnings) => documents.push(Document {
+                    object,
+                    line: node.line,
+                    warnings,
+                }),
+                Err(problem) => problems.push(problem),
+            }
         }
         Err(found) => problems.extend(found),
     }
@@ -153,6 +167,7 @@ fn read_list(
     node: &Node,
     kind: &str,
     element: Option<&str>,
+    compat: Compat,
     documents: &mut Vec<Document>,
     problems: &mut Vec<Problem>,
 ) {
@@ -198,7 +213,7 @@ fn read_list(
         {
             problems.push(Problem::new(item.line, "a list inside a list is not taken"));
         } else {
-            read_object(item, element, documents, problems);
+            read_object(item, element, compat, documents, problems);
         }
     }
 }
@@ -250,42 +265,4 @@ fn refusal(node: &Node, kind: &str) -> Problem {
         None => TAKES.to_owned(),
     };
     Problem::new(line, format!("kind {kind:?} is not known ({hint})"))
-}
-
-/// Annotations of Kubernetes 1.3 to 1.7 that Kubernetes drops without a word since 1.8: old key, field of today.
-const LEGACY: &[(&str, &str)] = &[
-    (
-        "pod.alpha.kubernetes.io/init-containers",
-        "spec.initContainers",
-    ),
-    (
-        "pod.beta.kubernetes.io/init-containers",
-        "spec.initContainers",
-    ),
-    (
-        "pod.alpha.kubernetes.io/init-container-statuses",
-        "status.initContainerStatuses",
-    ),
-    (
-        "pod.beta.kubernetes.io/init-container-statuses",
-        "status.initContainerStatuses",
-    ),
-];
-
-fn legacy_annotations(node: &Node, pod: &Pod) -> Vec<Problem> {
-    let annotations = pod.metadata.annotations.iter().flatten();
-    annotations
-        .filter_map(|(key, _)| {
-            let (name, field) = LEGACY.iter().find(|(name, _)| name == key)?;
-            let line = node
-                .at(&["metadata", "annotations", key])
-                .map_or(node.line, |n| n.line);
-            Some(Problem::new(
-                line,
-                format!(
-                    "the annotation {name} has had no effect since Kubernetes 1.8: use the field {field}"
-                ),
-            ))
-        })
-        .collect()
 }

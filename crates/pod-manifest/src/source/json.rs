@@ -13,6 +13,11 @@ pub(super) fn parse(text: &str) -> Option<Vec<Rc<Node>>> {
     if !text.trim_start().starts_with('{') {
         return None;
     }
+    values(text)
+}
+
+/// The same for values of any kind, not only objects.
+pub(super) fn values(text: &str) -> Option<Vec<Rc<Node>>> {
     let values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
     let count = values
         .collect::<Result<Vec<_>, _>>()

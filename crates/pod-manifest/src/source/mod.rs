@@ -11,6 +11,12 @@ pub(crate) use scalar::{Meaning, Scalar};
 use crate::problem::Problem;
 use std::rc::Rc;
 
+/// One JSON value of any kind; `None` if the text is none.
+pub(crate) fn json_value(text: &str) -> Option<Rc<Node>> {
+    let mut values = json::values(text)?;
+    values.pop().filter(|_| values.is_empty())
+}
+
 /// Texts longer than this are refused (an API server takes requests of 3 MiB at most).
 const MAX_TEXT: usize = 16 << 20;
 

@@ -219,7 +219,7 @@ fn bad_config_maps_and_secrets_are_refused_in_the_servers_words() {
     for (text, expected) in [
         ("kind: ConfigMap\nmetadata: {name: c, namespace: ns}\ndata: {..: x}\n".to_owned(), "data[..]: Invalid value: \"..\": must not be '..'"),
         ("kind: ConfigMap\nmetadata: {name: c, namespace: ns}\ndata: {a: x}\nbinaryData: {a: AAE=}\n".to_owned(), "data[a]: Invalid value: \"a\": duplicate of key present in binaryData"),
-        (format!("kind: ConfigMap\nmetadata: {{name: c, namespace: ns}}\ndata: {{a: {big}}}\n"), "<nil>: Too long: may not be more than 1048576 bytes"),
+        (format!("kind: ConfigMap\nmetadata: {{name: c, namespace: ns}}\ndata: {{a: {big}}}\n"), "[]: Too long: may not be more than 1048576 bytes"),
         ("kind: Secret\nmetadata: {name: s}\n".to_owned(), "metadata.namespace: Required value"),
         ("kind: Secret\ntype: kubernetes.io/tls\nmetadata: {name: s, namespace: ns}\ndata: {tls.key: ''}\n".to_owned(), "data[tls.crt]: Required value"),
     ] {

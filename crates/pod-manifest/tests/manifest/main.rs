@@ -12,5 +12,6 @@
 
 mod bad_input;
 mod good_input;
+mod legacy;
 mod other_kinds;
 mod rules;
