@@ -11,10 +11,13 @@
 )]
 
 mod bad_input;
+mod boots;
 mod configs;
 mod containers;
 mod daemon;
+mod faults;
 mod first;
+mod hostile;
 mod insight;
 mod kernel;
 mod labels;
@@ -23,4 +26,7 @@ mod lifecycle;
 mod running;
 mod runtime;
 mod security;
+mod stats;
+mod supervisor;
+mod v2;
 mod volumes;

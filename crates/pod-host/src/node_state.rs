@@ -2,22 +2,29 @@
 
 use crate::cgroup::{self, Hasten, Layout};
 use crate::exit;
+use crate::failure::At;
+use crate::intents::{self, Begun, Intent};
 use crate::options::HostOptions;
 use crate::paths::Paths;
+use crate::quarantine::set_aside;
 use crate::records::{self, EndedFile};
 use crate::state::State;
-use crate::supervisor::{Client, Notices};
-use pod_driver::host::HostEvent;
-use pod_model::ids::{ContainerId, PodUid, SandboxId};
+use crate::supervisor::{Answer, AskError, Client, Keep, Notices};
+use pod_driver::host::{HostErrorKind, HostEvent, HostResult};
+use pod_model::ids::{ContainerId, PodRef, PodUid, SandboxId};
 use pod_model::runtime::Exit;
 use pod_oci::NodeFacts;
 use pod_sys::pidfd::{self, Outcome};
-use pod_wire::supervisor::{Event, ExitRecord};
+use pod_wire::supervisor::{Event, ExitRecord, RequestBody};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+
+/// So many supervisors in a row may die over one request.
+const ASKED: u32 = 5;
 
 /// The one node that a host works on.
 #[derive(Debug)]
@@ -36,6 +43,10 @@ pub(crate) struct Node {
     pub(crate) events: mpsc::UnboundedSender<HostEvent>,
     /// Sandboxes whose connection has ended; a task looks after each.
     pub(crate) losses: mpsc::UnboundedSender<Loss>,
+    /// Told whenever the search for a supervisor has come to its end.
+    pub(crate) linked: Notify,
+    /// Records that could not be trusted, until somebody asks.
+    damaged: Mutex<Vec<(Option<PodRef>, String)>>,
     state: Mutex<State>,
 }
 
@@ -74,6 +85,8 @@ impl Node {
             hasten: Hasten::default(),
             events,
             losses,
+            linked: Notify::new(),
+            damaged: Mutex::default(),
             state: Mutex::default(),
         })
     }
@@ -92,9 +105,79 @@ impl Node {
         });
     }
 
+    /// Writes down that an operation begins.
+    pub(crate) fn begin(&self, intent: &Intent) -> HostResult<Begun> {
+        let folder = self.paths.intents();
+        let written = intents::begin(&folder, intent);
+        written.at_path(
+            HostErrorKind::Other,
+            "operation: noting its begin in",
+            &folder,
+        )
+    }
+
+    /// An operation's next step.
+    pub(crate) fn step(&self, kind: HostErrorKind, step: &str) -> HostResult<()> {
+        self.options.steps.at(kind, step)
+    }
+
+    /// Moves a file away that cannot be trusted; says where it is now.
+    pub(crate) fn set_aside(&self, path: &Path) -> String {
+        match set_aside(self.paths.run(), path) {
+            Ok(kept) => format!("kept as {}", kept.display()),
+            Err(e) => format!("it could not be set aside: {e}"),
+        }
+    }
+
+    /// A record of a pod's sandbox could not be trusted.
+    pub(crate) fn note_damage(&self, pod: Option<PodRef>, message: String) {
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        damaged.push((pod, message));
+    }
+
+    /// What was noted since this was asked last.
+    pub(crate) fn take_damaged(&self) -> Vec<(Option<PodRef>, String)> {
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut damaged)
+    }
+
     /// Tells the driver; without one nobody needs to know.
     pub(crate) fn tell(&self, event: HostEvent) {
         let _ = self.events.send(event);
+    }
+
+    /// The connection to a sandbox's supervisor, if it lives; where it has just died, its successor's once that is there.
+    pub(crate) async fn client(&self, pod: &PodUid, sandbox: &SandboxId) -> Option<Arc<Client>> {
+        loop {
+            let mut linked = pin!(self.linked.notified());
+            // Counted from here on: what is told between the look and the wait is not missed.
+            linked.as_mut().enable();
+            match self.state().sandbox(pod, sandbox) {
+                Some(found) if found.linking => {}
+                found => return found.and_then(|s| s.client.clone()),
+            }
+            linked.await;
+        }
+    }
+
+    /// Asks a sandbox's supervisor, and its successor where it dies over it. For what may be asked twice.
+    pub(crate) async fn ask(
+        &self,
+        pod: &PodUid,
+        sandbox: &SandboxId,
+        request: RequestBody,
+    ) -> Result<Answer, AskError> {
+        for _ in 0..ASKED {
+            let Some(client) = self.client(pod, sandbox).await else {
+                break;
+            };
+            match client.ask(request.clone(), Vec::new()).await {
+                // That it is lost may be entered a moment later: the connection's task tells who waits first.
+                Err(AskError::Lost) => tokio::task::yield_now().await,
+                answer => return answer,
+            }
+        }
+        Err(AskError::Lost)
     }
 
     /// What a sandbox's supervisor says unasked comes here.
@@ -185,6 +268,8 @@ impl Node {
             };
             found.ready = false;
             found.client = None;
+            found.linking = false;
+            found.keep = Keep::default();
             found.held = None;
             cgroups.extend(found.config.cgroup_parent.child(sandbox.as_str()));
             let parent = found.config.cgroup_parent.clone();
@@ -226,6 +311,7 @@ fn outcome(id: &ContainerId, pid: i32, handle: Option<&OwnedFd>) -> Option<ExitR
             id: id.to_string(),
             code: status.code,
             signal: status.signal,
+            unknown: false,
             oom: false,
             started_at: None,
             finished_at: jiff::Timestamp::now().to_string(),
@@ -253,12 +339,13 @@ impl Notices for Link {
                 node.pause_ended(&self.pod, &self.sandbox, &record);
             }
             Event::Exited(record) => node.container_ended(&self.pod, &record),
+            Event::Log { .. } => {}
             Event::ExecExited { id, exec, code } => {
                 let mut state = node.state();
                 let container = state.container_mut(&self.pod, &ContainerId::new(id));
                 if let Some(waiting) = container.and_then(|c| c.execs.remove(&exec)) {
                     // Who waits may have given up.
-                    let _ = waiting.send(code);
+                    let _ = waiting.told.send(code);
                 }
             }
         }
@@ -274,6 +361,7 @@ impl Notices for Link {
         };
         if let Some(found) = node.state().sandbox_mut(&loss.pod, &loss.sandbox) {
             found.client = None;
+            found.linking = !found.ending;
         }
         let _ = node.losses.send(loss);
     }

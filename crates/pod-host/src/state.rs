@@ -3,15 +3,17 @@
 //! Verbs and supervisors' events change it under one lock, held for no longer than that; no lock is held while anything is waited for.
 
 use crate::paths::{ContainerDir, SandboxDir};
-use crate::supervisor::Client;
+use crate::supervisor::{Client, Keep, called};
 use jiff::Timestamp;
 use pod_model::config::{ContainerConfig, NetworkMode, SandboxConfig};
-use pod_model::ids::{ContainerId, PodUid, SandboxId};
+use pod_model::ids::{CgroupPath, ContainerId, PodRef, PodUid, SandboxId};
 use pod_model::runtime::{ContainerRecord, Exit, NamespaceMode, PodRuntime, RunState, Sandbox};
+use pod_wire::supervisor::Descriptor;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -21,9 +23,18 @@ pub(crate) struct State {
     pods: BTreeMap<PodUid, PodState>,
 }
 
+/// A pod of which there is something, and its cgroup.
+#[derive(Clone, Debug)]
+pub(crate) struct Whole {
+    pub(crate) pod: PodRef,
+    pub(crate) cgroup: CgroupPath,
+}
+
 /// One pod.
 #[derive(Debug, Default)]
 pub(crate) struct PodState {
+    /// Known once anything was made of it.
+    pub(crate) whole: Option<Whole>,
     /// Newest first.
     pub(crate) sandboxes: Vec<SandboxState>,
     /// Newest first.
@@ -43,6 +54,12 @@ pub(crate) struct SandboxState {
     pub(crate) ip: Option<String>,
     /// `None` once its supervisor is gone.
     pub(crate) client: Option<Arc<Client>>,
+    /// Its supervisor is gone, and a successor is being looked for: whoever needs one waits.
+    pub(crate) linking: bool,
+    /// Since when its supervisor serves us, where it was found again.
+    pub(crate) linked_at: Option<Instant>,
+    /// Of its pause process, for a successor of its supervisor.
+    pub(crate) keep: Keep,
     pub(crate) held: Option<Arc<Held>>,
     /// Its end was asked for: that its supervisor goes is no loss.
     pub(crate) ending: bool,
@@ -68,8 +85,19 @@ pub(crate) struct ContainerState {
     pub(crate) pid: i32,
     /// Tells how it ended if its supervisor no longer can.
     pub(crate) pidfd: Option<Arc<OwnedFd>>,
+    /// The rest of what a successor of its supervisor needs.
+    pub(crate) keep: Keep,
+    /// Its start has been asked for and not been answered: who asked finds out what became of it.
+    pub(crate) starting: bool,
     /// Who waits for the end of an exec'd process, by the exec's name.
-    pub(crate) execs: BTreeMap<String, oneshot::Sender<i32>>,
+    pub(crate) execs: BTreeMap<String, Waiting>,
+}
+
+/// Who waits for the end of an exec'd process, and what a successor of its supervisor needs of it.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) told: oneshot::Sender<i32>,
+    pub(crate) keep: Keep,
 }
 
 impl State {
@@ -145,6 +173,26 @@ impl SandboxState {
 }
 
 impl ContainerState {
+    /// Copies of what a successor of its supervisor needs.
+    pub(crate) fn kept(&self) -> Vec<(String, OwnedFd)> {
+        let id = self.config.id.as_str();
+        let mut all = self.keep.copies(id);
+        let pidfd = self.pidfd.as_ref().and_then(|fd| fd.try_clone().ok());
+        all.extend(pidfd.map(|fd| (called(id, Descriptor::Process), fd)));
+        for (name, waiting) in &self.execs {
+            all.extend(waiting.keep.copies(&format!("{id}/{name}")));
+        }
+        all
+    }
+
+    /// Enters what came with the answer to its start.
+    pub(crate) fn keep(&mut self, mut keep: Keep) {
+        if !self.has_ended() {
+            self.pidfd = keep.take(Descriptor::Process).map(Arc::new);
+            self.keep = keep;
+        }
+    }
+
     pub(crate) fn has_ended(&self) -> bool {
         self.record.state == RunState::Exited
     }
@@ -158,6 +206,7 @@ impl ContainerState {
         self.record.started_at = self.record.started_at.or(started_at);
         self.record.exit = Some(exit);
         self.pidfd = None;
+        self.keep = Keep::default();
         // Who waits for an exec in it is told by the channel's end that nobody will know.
         self.execs.clear();
         true

@@ -17,6 +17,9 @@ const MAGIC: [i64; 2] = [0x0027_e0eb, 0x6367_7270];
 /// cgroups nested deeper than this are not looked into.
 const DEEPEST: usize = 32;
 
+/// So many processes are held open at once: a cgroup may have more than this process may have descriptors.
+const AT_ONCE: usize = 128;
+
 /// Reads of `freezer.state` while it says FREEZING. It is bounded: a process in uninterruptible sleep may never freeze.
 const FREEZE_READS: usize = 50;
 
@@ -144,16 +147,19 @@ fn listed(dir: &Path) -> Vec<i32> {
 }
 
 fn kill_listed(dir: &Path) {
-    let held: Vec<(i32, OwnedFd)> = processes(dir)
-        .into_iter()
-        .filter_map(|pid| Some((pid, pidfd::open(pid).ok()?)))
-        .collect();
-    // Listed again after its pidfd was opened: so the pidfd is of a process in this cgroup, not of one that took over its pid.
-    let still = processes(dir);
-    for (pid, fd) in held {
-        if still.contains(&pid) {
-            // It fails only when the process has ended.
-            let _ = pidfd::send_signal(&fd, rustix::process::Signal::KILL.as_raw());
+    let found: Vec<i32> = processes(dir).into_iter().collect();
+    for some in found.chunks(AT_ONCE) {
+        let held: Vec<(i32, OwnedFd)> = some
+            .iter()
+            .filter_map(|pid| Some((*pid, pidfd::open(*pid).ok()?)))
+            .collect();
+        // Listed again after its pidfd was opened: so the pidfd is of a process in this cgroup, not of one that took over its pid.
+        let still = processes(dir);
+        for (pid, fd) in held {
+            if still.contains(&pid) {
+                // It fails only when the process has ended.
+                let _ = pidfd::send_signal(&fd, rustix::process::Signal::KILL.as_raw());
+            }
         }
     }
 }

@@ -20,6 +20,7 @@ mod launch;
 mod launcher;
 mod leftovers;
 mod logs;
+mod oom;
 mod output;
 mod poll;
 mod records;
@@ -80,6 +81,8 @@ fn run() -> Result<(), String> {
     // The spawner has done it; done here it only fails where we lead a session already.
     let _ = rustix::process::setsid();
     rustix::process::umask(Mode::from_raw_mode(0o022));
+    // A node without /proc has worse problems, and says so at the first container.
+    let _ = oom::be_last();
     let signals = take_signals().map_err(why("signals"))?;
 
     let place = Place::in_sandbox(&arguments.dir);

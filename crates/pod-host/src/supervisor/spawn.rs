@@ -1,5 +1,6 @@
 //! Starting a supervisor: a session and a life of its own; it outlives the node daemon.
 
+use pod_sys::process;
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -57,6 +58,46 @@ pub(crate) fn start(
     let child = tokio::process::Command::from(command).spawn()?;
     drop((launch, theirs));
     drop(guard);
+    Ok(Started {
+        socket: ours,
+        child,
+    })
+}
+
+/// Starts a successor of a supervisor that is dead, in the same folder. `held`: what it gets of the predecessor's processes, by name. In a
+/// tokio runtime.
+pub(crate) fn succeed(
+    program: &Path,
+    dir: &Path,
+    launch: BorrowedFd<'_>,
+    launcher_ahead: bool,
+    held: Vec<(String, OwnedFd)>,
+) -> io::Result<Started> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(last_words(dir)?)
+        .current_dir("/")
+        .arg("--dir")
+        .arg(dir)
+        .arg("--adopt")
+        .arg("--launch-fd")
+        .arg(process::SOCKET_FD.to_string())
+        .arg("--node-fd")
+        .arg((process::SOCKET_FD + 1).to_string());
+    if launcher_ahead {
+        command.arg("--launcher-ahead");
+    }
+    let mut fds = vec![launch.try_clone_to_owned()?, theirs.into()];
+    for (name, fd) in held {
+        command.arg("--held").arg(name);
+        fds.push(fd);
+    }
+    process::pass_descriptors(&mut command, fds)?;
+    let child = tokio::process::Command::from(command).spawn()?;
     Ok(Started {
         socket: ours,
         child,

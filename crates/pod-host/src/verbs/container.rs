@@ -9,12 +9,13 @@
 use crate::bundle::{self, Kind};
 use crate::exit;
 use crate::failure::{At, blocking, no_container, no_sandbox};
+use crate::intents::{Container, Intent};
 use crate::node_state::Node;
 use crate::paths::ContainerDir;
 use crate::records::{self, ContainerFile};
 use crate::signal;
 use crate::state::{ContainerState, Held};
-use crate::supervisor::{AskError, Client};
+use crate::supervisor::{AskError, Client, Keep};
 use crate::verbs::mounts;
 use jiff::Timestamp;
 use pod_driver::host::{HostError, HostErrorKind, HostResult};
@@ -24,7 +25,9 @@ use pod_model::runtime::{ContainerRecord, RunState};
 use pod_model::status::LinuxUser;
 use pod_oci::{ContainerPaths, OciError, SandboxPaths, spec};
 use pod_wire::launch::Rootfs;
-use pod_wire::supervisor::{CreateContainer, Log, ReplyBody, RequestBody};
+use pod_wire::supervisor::{
+    CreateContainer, Descriptor, Failure, Log, ReplyBody, RequestBody,
+};
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeMap;
 use std::fs;
@@ -54,6 +57,7 @@ pub(crate) async fn start(
     config: &ContainerConfig,
     image: &ImageFacts,
 ) -> HostResult<()> {
+    node.client(&pod.uid, &config.sandbox).await;
     let (client, sandbox, held, target) = {
         let state = node.state();
         if let Some(known) = state.container(&pod.uid, &config.id) {
@@ -83,6 +87,8 @@ pub(crate) async fn start(
         )
     };
     node.hasten();
+    let of = named(&pod.uid, config);
+    let begun = node.begin(&Intent::Start(of.clone()))?;
     let prepared = {
         let (node, pod) = (Arc::clone(node), pod.clone());
         let (config, image) = (config.clone(), image.clone());
@@ -98,15 +104,39 @@ pub(crate) async fn start(
                 &held,
                 target.as_ref(),
             );
-            made.map(|p| (p, target))
-                .inspect_err(|_| sweep(&node, &pod.uid, &config))
+            made.map(|p| (p, target)).inspect_err(|_| undo(&node, &of))
         })
-        .await?
+        .await
     };
-    let (prepared, target) = prepared?;
-    let result = launch(node, &pod.uid, &client, prepared).await;
-    drop((held, target));
+    let result = match prepared {
+        Ok(Ok((prepared, target))) => {
+            let result = launch(node, &pod.uid, &client, prepared).await;
+            drop((held, target));
+            result
+        }
+        Ok(Err(e)) | Err(e) => Err(e),
+    };
+    if !node.options.steps.has_crashed() {
+        begun.over();
+    }
     result
+}
+
+/// The names from which all places of a container follow.
+fn named(pod: &PodUid, config: &ContainerConfig) -> Container {
+    Container {
+        pod: pod.clone(),
+        sandbox: config.sandbox.clone(),
+        id: config.id.clone(),
+        name: config.name.clone(),
+    }
+}
+
+/// Undoes a start of which no process is left.
+fn undo(node: &Node, of: &Container) {
+    for _ in 0..node.options.steps.undos() {
+        sweep(node, of);
+    }
 }
 
 fn target_of(found: Option<&ContainerState>, id: &ContainerId) -> HostResult<OwnedFd> {
@@ -152,6 +182,8 @@ fn prepare(
         hostname: HostPath::new(sandbox_dir.hostname()),
         resolv_conf: HostPath::new(sandbox_dir.resolv_conf()),
     };
+    let step = |name: &str| node.step(CREATE, &format!("start: {name}"));
+    step("mounts")?;
     let own = ContainerPaths {
         volumes: mounts::resolve(paths, &pod.uid, config)?,
         termination_file: message_file(node, &pod.uid, config)?,
@@ -160,9 +192,11 @@ fn prepare(
     };
     let (spec, facts) =
         spec(config, sandbox, image, &node.facts, &shared, &own).map_err(|e| oci_error(&e))?;
+    step("log folder")?;
     let log = log_path(sandbox, config)?;
     let id = config.id.as_str();
     let snapshot = paths.snapshot(id);
+    step("snapshot")?;
     for part in ["upper", "work"] {
         let path = snapshot.join(part);
         fs::create_dir_all(&path).at_path(CREATE, "snapshot: making", &path)?;
@@ -189,6 +223,7 @@ fn prepare(
         oom_score_adj: config.resources.oom_score_adj,
     };
     let dir = sandbox_dir.container(id);
+    step("bundle")?;
     let request = bundle::write(node, &sandbox_dir, id, &spec, &facts, &cgroup, kind).at_path(
         CREATE,
         "bundle: writing",
@@ -206,7 +241,9 @@ fn prepare(
         stop_signal: signal::number(&image.stop_signal),
         clamped: facts.clamped,
     };
+    step("record")?;
     records::save(&dir.record(), &file).at_path(CREATE, "record: writing", &dir.record())?;
+    step("prepared")?;
     Ok(Prepared {
         request,
         file,
@@ -230,14 +267,23 @@ async fn launch(
     } = prepared;
     let (id, config) = (file.config.id.clone(), file.config.clone());
     // Known before it is asked for: its end may be told before its start is answered.
-    let container = container_state(file, dir, log);
+    let mut container = container_state(file, dir, log);
+    container.starting = true;
     node.state().enter(pod).containers.insert(0, container);
-    let answer = client
-        .ask(RequestBody::CreateAndStart(request), Vec::new())
-        .await;
+    let answer = match node.step(CREATE, "start: process") {
+        Ok(()) => {
+            client
+                .ask(RequestBody::CreateAndStart(request), Vec::new())
+                .await
+        }
+        Err(e) => Err(AskError::Failed(Failure {
+            step: "create".to_owned(),
+            cause: e.message,
+            not_found: false,
+        })),
+    };
     match answer {
         Ok(answer) => {
-            let mut fds = answer.fds.into_iter();
             let mut state = node.state();
             let Some(found) = state.container_mut(pod, &id) else {
                 return Ok(());
@@ -246,14 +292,14 @@ async fn launch(
                 pid,
                 started_at,
                 clamped,
+                descriptors,
             } = answer.body
             {
                 found.pid = pid;
+                found.starting = false;
                 found.record.clamped.extend(clamped);
                 found.started(started_at.parse().ok());
-                if !found.has_ended() {
-                    found.pidfd = fds.next().map(Arc::new);
-                }
+                found.keep(Keep::new(&descriptors, answer.fds, Descriptor::Process));
             }
             Ok(())
         }
@@ -262,17 +308,31 @@ async fn launch(
             Err(HostError::new(HostErrorKind::Start, failure.cause))
         }
         Err(error) => {
+            if matches!(error, AskError::Lost) && outlived(node, pod, &config).await {
+                return Ok(());
+            }
             let text = error.to_string();
             node.state()
                 .enter(pod)
                 .containers
                 .retain(|c| c.config.id != id);
             let node = Arc::clone(node);
-            let pod = pod.clone();
-            blocking(move || sweep(&node, &pod, &config)).await?;
+            let of = named(pod, &config);
+            blocking(move || undo(&node, &of)).await?;
             Err(HostError::new(CREATE, text))
         }
     }
+}
+
+/// Whether a container that was being started when its supervisor died was started all the same.
+async fn outlived(node: &Arc<Node>, pod: &PodUid, config: &ContainerConfig) -> bool {
+    node.client(pod, &config.sandbox).await;
+    let mut state = node.state();
+    let Some(found) = state.container_mut(pod, &config.id) else {
+        return false;
+    };
+    found.starting = false;
+    matches!(found.record.state, RunState::Running | RunState::Exited)
 }
 
 /// A container as it stands before its process is there.
@@ -304,6 +364,8 @@ pub(crate) fn container_state(
         stop_signal: file.stop_signal,
         pid: 0,
         pidfd: None,
+        keep: Keep::default(),
+        starting: false,
         execs: BTreeMap::new(),
     }
 }
@@ -315,27 +377,22 @@ pub(crate) async fn stop(
     id: &ContainerId,
     grace_ms: u64,
 ) -> HostResult<()> {
-    let (client, signal) = {
+    let (sandbox, signal) = {
         let state = node.state();
         let found = state.container(pod, id).ok_or_else(|| no_container(id))?;
         if found.has_ended() {
             return Ok(());
         }
-        let sandbox = state.sandbox(pod, &found.config.sandbox);
-        (sandbox.and_then(|s| s.client.clone()), found.stop_signal)
+        (found.config.sandbox.clone(), found.stop_signal)
     };
     let request = RequestBody::Stop {
         id: id.to_string(),
         signal,
         grace_ms,
     };
-    let answer = match client {
-        Some(client) => client.ask(request, Vec::new()).await,
-        None => Err(AskError::Lost),
-    };
-    match answer {
+    match node.ask(pod, &sandbox, request).await {
         Ok(_) => Ok(()),
-        // Its loss kills what it watched.
+        // No successor could be had: then what it watched has been killed.
         Err(AskError::Lost) => Ok(()),
         Err(AskError::Failed(failure)) if failure.not_found => Err(no_container(id)),
         Err(e) => Err(HostError::new(
@@ -352,7 +409,7 @@ pub(crate) async fn remove(
     id: &ContainerId,
     logs: bool,
 ) -> HostResult<()> {
-    let (client, config, log) = {
+    let (config, log) = {
         let state = node.state();
         let Some(found) = state.container(pod, id) else {
             return Ok(());
@@ -363,48 +420,58 @@ pub(crate) async fn remove(
                 format!("container {id} has not ended; stop it first"),
             ));
         }
-        let sandbox = state.sandbox(pod, &found.config.sandbox);
-        let client = sandbox.and_then(|s| s.client.clone());
-        (client, found.config.clone(), found.log.clone())
+        (found.config.clone(), found.log.clone())
     };
-    if let Some(client) = client {
-        let request = RequestBody::Delete { id: id.to_string() };
-        match client.ask(request, Vec::new()).await {
-            // Without its supervisor, what it would have removed has been removed by who found it dead.
-            Ok(_) | Err(AskError::Lost) => {}
-            Err(AskError::Failed(failure)) if failure.not_found => {}
-            Err(e) => {
-                let text = format!("container {id}: removing it: {e}");
-                return Err(HostError::new(HostErrorKind::Other, text));
-            }
+    let of = named(pod, &config);
+    let intent = Intent::Remove {
+        container: of.clone(),
+        log: logs.then(|| log.clone()),
+    };
+    // On a full disk it goes all the same.
+    let begun = node.begin(&intent).ok();
+    node.step(HostErrorKind::Other, "remove: process")?;
+    let request = RequestBody::Delete { id: id.to_string() };
+    match node.ask(pod, &config.sandbox, request).await {
+        // Without a supervisor, what it would have removed has been removed by who found it dead.
+        Ok(_) | Err(AskError::Lost) => {}
+        Err(AskError::Failed(failure)) if failure.not_found => {}
+        Err(e) => {
+            let text = format!("container {id}: removing it: {e}");
+            return Err(HostError::new(HostErrorKind::Other, text));
         }
     }
+    node.step(HostErrorKind::Other, "remove: files")?;
     let mut state = node.state();
     let known = state.enter(pod);
     known.containers.retain(|c| c.config.id != *id);
     known.cleanups.retain(|c| !c.is_finished());
-    let (node, uid) = (Arc::clone(node), pod.clone());
+    let node = Arc::clone(node);
     known.cleanups.push(tokio::task::spawn_blocking(move || {
-        sweep(&node, &uid, &config);
-        if logs {
-            remove_logs(&log);
+        for _ in 0..node.options.steps.undos() {
+            sweep(&node, &of);
+            if logs {
+                remove_logs(&log);
+            }
+        }
+        if let Some(begun) = begun.filter(|_| !node.options.steps.has_crashed()) {
+            begun.over();
         }
     }));
     Ok(())
 }
 
 /// Removes the files of a container that has no process (any more). What fails is left for the removal of the pod, which reports it.
-fn sweep(node: &Node, pod: &PodUid, config: &ContainerConfig) {
-    let dir = node.paths.sandbox(&config.sandbox);
-    let id = config.id.as_str();
+pub(crate) fn sweep(node: &Node, of: &Container) {
+    let dir = node.paths.sandbox(&of.sandbox);
+    let id = of.id.as_str();
     let _ = fs::remove_dir_all(dir.container(id).path());
     let _ = fs::remove_dir_all(dir.oci().join(id));
     let _ = fs::remove_dir_all(node.paths.snapshot(id));
-    let _ = fs::remove_file(node.paths.message(pod, &config.name, &config.id));
+    let _ = fs::remove_file(node.paths.message(&of.pod, &of.name, &of.id));
 }
 
 /// A log and its rotated files.
-fn remove_logs(log: &Path) {
+pub(crate) fn remove_logs(log: &Path) {
     let (Some(folder), Some(name)) = (log.parent(), log.file_name().and_then(|n| n.to_str()))
     else {
         return;

@@ -2,12 +2,13 @@
 
 use crate::failure::{At, no_container, no_sandbox};
 use crate::node_state::Node;
-use crate::supervisor::AskError;
+use crate::state::Waiting;
+use crate::supervisor::{AskError, Keep};
 use pod_driver::host::{ExecSession, ExecStreams, HostError, HostErrorKind, HostResult};
 use pod_model::config::ExecConfig;
 use pod_model::ids::{ContainerId, PodUid};
 use pod_model::runtime::RunState;
-use pod_wire::supervisor::RequestBody;
+use pod_wire::supervisor::{Descriptor, ReplyBody, RequestBody};
 use rustix::fs::fchown;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Gid, Signal, Uid};
@@ -29,10 +30,17 @@ pub(crate) async fn start(
     id: &ContainerId,
     config: &ExecConfig,
 ) -> HostResult<ExecSession> {
+    let sandbox = {
+        let state = node.state();
+        let found = state.container(pod, id).ok_or_else(|| no_container(id))?;
+        found.config.sandbox.clone()
+    };
+    // Before anything is entered: a successor of a dead supervisor is told only what that one knew.
+    let client = node.client(pod, &sandbox).await;
     let number = node.execs.fetch_add(1, Ordering::Relaxed);
     let name = format!("{}-{number}", node.options.generation);
     let (ended, exit) = oneshot::channel();
-    let (client, user) = {
+    let user = {
         let mut state = node.state();
         let found = state
             .container_mut(pod, id)
@@ -42,16 +50,18 @@ pub(crate) async fn start(
             return Err(HostError::new(HostErrorKind::NotFound, text));
         }
         // Before it is asked for: its end may be told before its start is answered.
-        found.execs.insert(name.clone(), ended);
-        let user = found.record.user.clone().unwrap_or_default();
-        let sandbox = found.config.sandbox.clone();
-        let client = state.sandbox(pod, &sandbox).and_then(|s| s.client.clone());
-        (client, user)
+        let waiting = Waiting {
+            told: ended,
+            keep: Keep::default(),
+        };
+        found.execs.insert(name.clone(), waiting);
+        found.record.user.clone().unwrap_or_default()
     };
     let result = async {
         let (ours, theirs) = match config.tty {
             true => (None, Vec::new()),
             false => {
+                node.step(OTHER, "exec: pipes")?;
                 let (ours, theirs) =
                     pipes(config.stdin, user.uid, user.gid).at(OTHER, "exec: making its pipes")?;
                 (Some(ours), theirs)
@@ -63,12 +73,25 @@ pub(crate) async fn start(
             command: config.command.clone(),
             tty: config.tty,
         };
+        node.step(OTHER, "exec: process")?;
         let answer = match client {
             Some(client) => client.ask(request, theirs).await,
             None => Err(AskError::Lost),
         };
         let answer = answer.map_err(|e| failed(&e))?;
-        match (ours, answer.fds.into_iter().next()) {
+        let named: &[Descriptor] = match &answer.body {
+            ReplyBody::Execed { descriptors, .. } => descriptors,
+            _ => &[],
+        };
+        let keep = Keep::new(named, answer.fds, Descriptor::Terminal);
+        let terminal = keep.copy(Descriptor::Terminal);
+        let mut state = node.state();
+        let found = state.container_mut(pod, id);
+        // Its end may have been told already.
+        if let Some(waiting) = found.and_then(|c| c.execs.get_mut(&name)) {
+            waiting.keep = keep;
+        }
+        match (ours, terminal) {
             (Some(streams), _) => Ok(streams),
             (None, Some(master)) => Ok(ExecStreams::Terminal(master)),
             (None, None) => Err(HostError::new(

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! each sandboxes/<id>:  record? ── none ──▶ taken away
+//!                         │    └─ damaged ──▶ ended and set aside ([`damage`])
 //!                         │
 //!                         ▼
 //!                   supervisor answers? ── yes ──▶ its state and the records: as if nothing had been
@@ -22,7 +23,7 @@ use crate::records::{self, ContainerFile, EndedFile, SandboxFile};
 use crate::state::{ContainerState, SandboxState};
 use crate::supervisor::{Client, Keep};
 use crate::verbs::successor::{self, Found};
-use crate::verbs::{container, sandbox, settle};
+use crate::verbs::{container, damage, sandbox, settle};
 use pod_driver::host::{HostError, HostErrorKind, HostEvent, HostResult};
 use pod_model::config::SandboxConfig;
 use pod_model::ids::{ContainerId, PodUid, SandboxId};
@@ -67,6 +68,9 @@ pub(crate) async fn all(node: &Arc<Node>) -> HostResult<Vec<String>> {
 }
 
 async fn one(node: &Arc<Node>, dir: &SandboxDir) -> HostResult<()> {
+    if let Some((file, cause)) = damage::found(dir) {
+        return damage::end(node, dir, &file, &cause).await;
+    }
     let record = match records::load::<SandboxFile>(&dir.record()) {
         Ok(Some(record)) => record,
         // Made a moment before the daemon ended: nothing was started in it.
@@ -179,15 +183,7 @@ async fn adopt(
     node.linked.notify_waiters();
     for said in states.iter().filter(|s| s.exit.is_none()) {
         let keep = successor::hold(&client, &said.id, None).await;
-        let mut state = node.state();
-        if said.pause {
-            if let Some(found) = state.sandbox_mut(pod, id) {
-                found.keep = keep;
-            }
-        } else if let Some(found) = state.container_mut(pod, &said.id.as_str().into()) {
-            found.keep(keep);
-        } else {
-            drop(state);
+        if !enter_keep(node, pod, id, said, keep) {
             // Nobody knows it: its start was not answered, and who asked for it has given it up.
             let _ = client.ask(end(&said.id), Vec::new()).await;
         }
@@ -203,6 +199,30 @@ async fn adopt(
         forget(node, pod, id, container).await?;
     }
     Ok(())
+}
+
+/// `false`: there is no such container.
+fn enter_keep(
+    node: &Node,
+    pod: &PodUid,
+    sandbox: &SandboxId,
+    said: &wire::ContainerState,
+    keep: Keep,
+) -> bool {
+    let mut state = node.state();
+    if said.pause {
+        if let Some(found) = state.sandbox_mut(pod, sandbox) {
+            found.keep = keep;
+        }
+        return true;
+    }
+    match state.container_mut(pod, &said.id.as_str().into()) {
+        Some(found) => {
+            found.keep(keep);
+            true
+        }
+        None => false,
+    }
 }
 
 fn end(id: &str) -> RequestBody {

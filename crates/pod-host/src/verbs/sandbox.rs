@@ -7,12 +7,13 @@
 
 use crate::bundle::{self, Kind};
 use crate::failure::{At, blocking, no_sandbox};
+use crate::intents::Intent;
 use crate::node_state::{Node, client_of};
 use crate::paths::SandboxDir;
 use crate::records::{self, SandboxFile};
 use crate::state::{Held, SandboxState};
-use crate::supervisor::{self, Answer, AskError, Client, LAST_WORDS};
-use crate::verbs::container;
+use crate::supervisor::{self, Answer, AskError, Client, Keep, LAST_WORDS};
+use crate::verbs::{container, successor};
 use crate::volumes::{mount_tmpfs, unmount_below};
 use jiff::Timestamp;
 use pod_driver::host::{HostError, HostErrorKind, HostResult};
@@ -22,7 +23,7 @@ use pod_model::runtime::NamespaceMode;
 use pod_oci::pause_spec;
 use pod_sys::pidfd;
 use pod_wire::launch::Rootfs;
-use pod_wire::supervisor::{CreateContainer, ReplyBody, RequestBody};
+use pod_wire::supervisor::{CreateContainer, Descriptor, ReplyBody, RequestBody};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -52,6 +53,10 @@ pub(crate) async fn run(node: &Arc<Node>, config: &SandboxConfig) -> HostResult<
         };
     }
     node.hasten();
+    let begun = node.begin(&Intent::Run {
+        pod: pod.clone(),
+        sandbox: config.id.clone(),
+    })?;
     let made = {
         let (node, config) = (Arc::clone(node), config.clone());
         blocking(move || lay_out(&node, &config)).await?
@@ -60,9 +65,31 @@ pub(crate) async fn run(node: &Arc<Node>, config: &SandboxConfig) -> HostResult<
         Ok((record, request)) => begin(node, record, request).await,
         Err(e) => Err(e),
     };
-    match result {
-        Ok(held) => network_of(config, &held),
-        Err(cause) => Err(undo(node, config, cause).await),
+    let undone = match result {
+        Ok(held) => {
+            begun.over();
+            return network_of(config, &held);
+        }
+        Err(cause) => match undo(node, pod, &config.id).await {
+            Ok(()) => Ok(cause),
+            Err(e) => Err(HostError::new(
+                cause.kind,
+                format!(
+                    "{}; and taking it away again failed: {}",
+                    cause.message, e.message
+                ),
+            )),
+        },
+    };
+    match undone {
+        Ok(cause) => {
+            if !node.options.steps.has_crashed() {
+                begun.over();
+            }
+            Err(cause)
+        }
+        // What has begun stays noted: the next daemon takes it away.
+        Err(both) => Err(both),
     }
 }
 
@@ -74,16 +101,21 @@ fn lay_out(node: &Node, config: &SandboxConfig) -> HostResult<(SandboxFile, Crea
         created_at: Timestamp::now(),
         ip: None,
     };
+    let step = |name: &str| node.step(KIND, &format!("run: {name}"));
+    step("folder")?;
     bundle::private_folder(&dir.containers()).at_path(KIND, "sandbox: making", dir.path())?;
+    step("record")?;
     // First of all: from here on a later daemon finds it and can take it away.
     records::save(&dir.record(), &record).at_path(KIND, "sandbox: writing", &dir.record())?;
     bundle::private_folder(&dir.oci()).at_path(KIND, "sandbox: making", &dir.oci())?;
     if config.ipc != NamespaceMode::Node {
         let shm = dir.shm();
+        step("shared memory")?;
         fs::create_dir_all(&shm).at_path(KIND, "sandbox: making", &shm)?;
         let options = format!("mode=1777,size={}", config.shm_size);
         mount_tmpfs(&shm, false, &options).at_path(KIND, "sandbox: mounting a tmpfs at", &shm)?;
     }
+    step("files")?;
     let hostname = match &config.hostname {
         Some(name) => name.clone(),
         None => node_hostname(),
@@ -108,6 +140,7 @@ fn lay_out(node: &Node, config: &SandboxConfig) -> HostResult<(SandboxFile, Crea
         tty: false,
         oom_score_adj: config.oom_score_adj,
     };
+    step("bundle")?;
     let request = bundle::write(node, &dir, id, &spec, &facts, &cgroup, kind).at_path(
         KIND,
         "sandbox: writing the pause bundle in",
@@ -124,6 +157,7 @@ async fn begin(
 ) -> HostResult<Arc<Held>> {
     let (pod, id) = (record.config.pod.uid.clone(), record.config.id.clone());
     let dir = node.paths.sandbox(&id);
+    node.step(KIND, "run: supervisor")?;
     let started = {
         let (node, dir) = (Arc::clone(node), dir.clone());
         let ahead = node.options.launcher_ahead;
@@ -156,20 +190,33 @@ async fn begin(
             ready: false,
             ip: record.ip,
             client: Some(Arc::clone(&client)),
+            linking: false,
+            linked_at: None,
+            keep: Keep::default(),
             held: None,
             ending: false,
         };
         state.enter(&pod).sandboxes.insert(0, sandbox);
     }
+    node.step(KIND, "run: pause process")?;
     let answer = client
         .ask(RequestBody::CreateAndStart(request), Vec::new())
         .await
         .map_err(|e| HostError::new(KIND, told(&e, &dir)))?;
+    node.step(KIND, "run: namespaces")?;
     let held = Arc::new(hold(&answer).at(KIND, "sandbox: holding the namespaces")?);
+    let Answer { body, fds } = answer;
+    let keep = match &body {
+        ReplyBody::Started { descriptors, .. } => {
+            Keep::new(descriptors, fds, Descriptor::Process)
+        }
+        _ => Keep::default(),
+    };
     let mut state = node.state();
     match state.sandbox_mut(&pod, &id) {
         Some(found) => {
             found.ready = true;
+            found.keep = keep;
             found.held = Some(Arc::clone(&held));
             Ok(held)
         }
@@ -227,56 +274,35 @@ fn network_of(config: &SandboxConfig, held: &Held) -> HostResult<Option<OwnedFd>
     }
 }
 
-async fn undo(node: &Arc<Node>, config: &SandboxConfig, cause: HostError) -> HostError {
-    let (pod, id) = (&config.pod.uid, &config.id);
-    let known = node.state().sandbox(pod, id).is_some();
-    let undone = if known {
-        match stop(node, pod, id).await {
-            Ok(()) => remove(node, pod, id).await,
-            Err(e) => Err(e),
+/// Takes a sandbox away that was not made to its end.
+pub(crate) async fn undo(node: &Arc<Node>, pod: &PodUid, id: &SandboxId) -> HostResult<()> {
+    for _ in 0..node.options.steps.undos() {
+        let known = node.state().sandbox(pod, id).is_some();
+        if known {
+            stop(node, pod, id).await?;
+            remove(node, pod, id).await?;
         }
-    } else {
         let dir = node.paths.sandbox(id);
-        match blocking(move || clear(dir.path())).await {
-            Ok(cleared) => cleared,
-            Err(e) => Err(e),
-        }
-    };
-    match undone {
-        Ok(()) => cause,
-        Err(e) => HostError::new(
-            cause.kind,
-            format!(
-                "{}; and taking it away again failed: {}",
-                cause.message, e.message
-            ),
-        ),
+        blocking(move || clear(dir.path())).await??;
     }
+    Ok(())
 }
 
 /// Ends a sandbox: every process, the supervisor, the shared memory. Records stay.
 pub(crate) async fn stop(node: &Arc<Node>, pod: &PodUid, id: &SandboxId) -> HostResult<()> {
-    let (client, dir) = {
+    let dir = {
         let mut state = node.state();
         let Some(found) = state.sandbox_mut(pod, id) else {
             return Err(no_sandbox(id));
         };
         found.ending = true;
-        (found.client.clone(), found.dir.clone())
+        found.dir.clone()
     };
-    let answer = match client {
-        Some(client) => {
-            let asked = client.ask(RequestBody::Shutdown, Vec::new());
-            tokio::time::timeout(LAST, asked).await.map_err(|_| {
-                let text = format!(
-                    "sandbox {id}: not ended within {} s: a process of it does not die (in uninterruptible sleep?); ask again later",
-                    LAST.as_secs()
-                );
-                HostError::new(HostErrorKind::Other, text)
-            })?
-        }
-        None => Err(AskError::Lost),
-    };
+    let mut answer = shut_down(node.client(pod, id).await, id).await?;
+    if matches!(answer, Err(AskError::Lost)) {
+        // What one that died has left half-way its successor knows best how to take away.
+        answer = shut_down(successor::link(node, &dir, pod, id).await, id).await?;
+    }
     let failed = match answer {
         Ok(_) | Err(AskError::Lost) => None,
         Err(e) => Some(format!("sandbox {id}: ending it: {e}")),
@@ -303,27 +329,60 @@ pub(crate) async fn stop(node: &Arc<Node>, pod: &PodUid, id: &SandboxId) -> Host
     }
 }
 
+/// Asks a supervisor to end everything, and itself.
+async fn shut_down(
+    client: Option<Arc<Client>>,
+    id: &SandboxId,
+) -> HostResult<Result<Answer, AskError>> {
+    let Some(client) = client else {
+        return Ok(Err(AskError::Lost));
+    };
+    let asked = client.ask(RequestBody::Shutdown, Vec::new());
+    tokio::time::timeout(LAST, asked).await.map_err(|_| {
+        let text = format!(
+            "sandbox {id}: not ended within {} s: a process of it does not die (in uninterruptible sleep?); ask again later",
+            LAST.as_secs()
+        );
+        HostError::new(HostErrorKind::Other, text)
+    })
+}
+
 /// Forgets a stopped sandbox, and with it the containers that were in it.
 pub(crate) async fn remove(node: &Arc<Node>, pod: &PodUid, id: &SandboxId) -> HostResult<()> {
+    let intent = Intent::End {
+        pod: pod.clone(),
+        sandbox: id.clone(),
+    };
+    // On a full disk it goes all the same.
+    let begun = node.begin(&intent).ok();
+    let step = |name: &str| node.step(HostErrorKind::Other, &format!("end: {name}"));
+    step("processes")?;
     let running = client_of(&node.state(), pod, id).is_some();
     if running {
         stop(node, pod, id).await?;
     }
+    step("containers")?;
     let containers: Vec<ContainerId> = {
         let state = node.state();
-        let Some(found) = state.pod(pod) else {
-            return Ok(());
-        };
-        let of_it = found.containers.iter().filter(|c| c.config.sandbox == *id);
+        let containers = state.pod(pod).map(|p| p.containers.as_slice());
+        let of_it = containers.unwrap_or_default().iter();
+        let of_it = of_it.filter(|c| c.config.sandbox == *id);
         of_it.map(|c| c.config.id.clone()).collect()
     };
     for container in containers {
         container::remove(node, pod, &container, false).await?;
     }
-    let dir = node.paths.sandbox(id);
-    blocking(move || clear(dir.path())).await??;
+    step("folder")?;
+    for _ in 0..node.options.steps.undos() {
+        let dir = node.paths.sandbox(id);
+        blocking(move || clear(dir.path())).await??;
+    }
+    step("state")?;
     let mut state = node.state();
     state.enter(pod).sandboxes.retain(|s| s.config.id != *id);
+    if let Some(begun) = begun {
+        begun.over();
+    }
     Ok(())
 }
 

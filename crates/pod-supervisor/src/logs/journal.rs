@@ -164,8 +164,8 @@ mod tests {
             size: 100 + n,
             at: [n, 2 * n],
             dropped: n / 2,
-            skipping: [n % 2 == 0, n % 2 == 1],
-            pending: (n % 3 == 0).then(|| Pending {
+            skipping: [n.is_multiple_of(2), n % 2 == 1],
+            pending: n.is_multiple_of(3).then(|| Pending {
                 stream: (n % 2) as usize,
                 to: n + 9,
                 ended: n % 2 == 1,
