@@ -235,3 +235,6 @@ fn shown(platform: &Platform) -> String {
         variant.unwrap_or_default()
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,10 +26,10 @@ pub(crate) fn open(uid: u32) -> Result<(OwnedFd, OwnedFd), Failure> {
         open_in_root(&root, Path::new("dev/pts/ptmx"), flags).at(STEP, "opening /dev/pts/ptmx")?;
     let stat = fstat(&master).at(STEP, "checking /dev/pts/ptmx")?;
     let device = (major(stat.st_rdev), minor(stat.st_rdev));
-    if !is_devpts(&master)?
-        || FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice
-        || device != PTMX
-    {
+    let real = is_devpts(&master)?
+        && FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+        && device == PTMX;
+    if !real && !weakened::is("s09") {
         return Err(Failure::new(
             STEP,
             "/dev/pts/ptmx of the container is not a terminal master of a devpts",
@@ -56,8 +56,5 @@ pub(crate) fn give_to(master: impl AsFd, uid: u32) -> Result<OwnedFd, Failure> {
 }
 
 fn is_devpts(file: impl AsFd) -> Result<bool, Failure> {
-    if weakened::is("s09") {
-        return Ok(true);
-    }
     Ok(fstatfs(file).at(STEP, "checking its file system")?.f_type as u64 == DEVPTS)
 }

@@ -411,5 +411,26 @@ mod tests {
                 prop_assert!(user.is_empty() || name == "root" || zero, "{user:?} became root");
             }
         }
+
+        /// Lines of passwd and group as an image could have them, broken in every way.
+        #[test]
+        fn s29_no_accounts_make_the_reader_panic_or_a_user_root(
+            passwd in "([a-z0-9]{0,3}:x?:(0|-1|1000|4294967296|99999999999|[0-9]{0,4})?:[0-9-]{0,12}:[^\n]{0,8}:/[a-z]{0,3}:?\n|[^\n]{0,12}\n){0,8}",
+            group in "([a-z0-9]{0,3}:x?:[0-9-]{0,12}:([a-z]{0,3},){0,4}\n|\\PC{0,12}\n){0,8}",
+            user in "[a-z0-9]{0,3}(:[a-z0-9]{0,3})?",
+            merge in any::<bool>(),
+        ) {
+            let image = ImageFacts { user: user.clone(), passwd: passwd.clone(), group, ..ImageFacts::default() };
+            let security = Security { merge_image_groups: merge, ..Security::default() };
+            if let Ok(ids) = resolve(&security, &image)
+                && ids.uid == 0
+            {
+                let name = user.split(':').next().unwrap_or_default();
+                // The image's own passwd may call anybody 0: whoever runs that image with a name trusts it.
+                let named = passwd.lines().any(|l| l.starts_with(&format!("{name}:")));
+                let zero = !name.is_empty() && name.bytes().all(|b| b == b'0');
+                prop_assert!(user.is_empty() || name == "root" || zero || named && !name.bytes().all(|b| b.is_ascii_digit()), "{user:?} became root");
+            }
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! hostPath: opened as its type asks, and checked on what was opened.
 
+use super::between::between;
 use pod_model::volume::HostPathType;
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::io::Errno;
@@ -33,6 +34,7 @@ pub(crate) fn open(path: &Path, kind: HostPathType) -> Result<OwnedFd, String> {
         (Some((_, name)), io::ErrorKind::NotFound) => mismatch(path, name),
         _ => format!("hostPath {}: {e}", path.display()),
     })?;
+    between("opened and checked");
     let Some((kind, name)) = wanted.filter(|_| !pod_sys::weakened::is("s23")) else {
         return Ok(fd);
     };
@@ -140,5 +142,40 @@ mod tests {
         assert!(at("a/b").is_dir() && at("c/d").is_dir() && at("f").is_file());
         assert!(!at("no").exists());
         assert!(open(&at("../x"), HostPathType::Unset).is_err());
+    }
+
+    #[test]
+    fn s23_what_was_opened_is_checked_and_not_what_its_name_means_by_then() {
+        use std::os::fd::AsRawFd;
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        // (what is there at first, what it is replaced by, the type asked for, whether that is right)
+        for (first, then, kind, good) in [
+            ("file", "folder", HostPathType::Directory, false),
+            ("folder", "link", HostPathType::Directory, true),
+            ("folder", "file", HostPathType::File, false),
+            ("file", "link", HostPathType::FileOrCreate, true),
+        ] {
+            fs::create_dir(at("folder")).unwrap();
+            fs::write(at("file"), "x").unwrap();
+            std::os::unix::fs::symlink("/etc", at("link")).unwrap();
+            fs::rename(at(first), at("it")).unwrap();
+            let (from, to, old) = (at(then), at("it"), at("old"));
+            super::super::between::at("opened and checked", move || {
+                fs::rename(&to, old).unwrap();
+                fs::rename(from, to).unwrap();
+            });
+            let opened = open(&at("it"), kind);
+            assert_eq!(opened.is_ok(), good, "{first} then {then}: {opened:?}");
+            if let Ok(fd) = opened {
+                // To be bound: what was checked, wherever its name leads by now.
+                let place = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap();
+                assert_eq!(place, at("old"));
+            }
+            for entry in fs::read_dir(dir.path()).unwrap().flatten() {
+                let done = fs::remove_dir(entry.path()).or_else(|_| fs::remove_file(entry.path()));
+                done.unwrap();
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Volumes of pods: made before the first container, updated in place, found again by name, and taken away with the pod.
 
 mod atomic;
+mod between;
 mod host_path;
 mod mounts;
 mod owner;

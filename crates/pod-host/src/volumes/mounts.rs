@@ -70,7 +70,7 @@ fn mount_points_below(path: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// A path as mountinfo writes it: space, tab, line break and backslash as three octal digits.
-fn unescape(bytes: &[u8]) -> PathBuf {
+pub(crate) fn unescape(bytes: &[u8]) -> PathBuf {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
     while let Some((first, tail)) = rest.split_first() {
@@ -108,5 +108,29 @@ mod tests {
         assert!(is_mount_point(Path::new("/proc")).unwrap());
         assert!(!is_mount_point(Path::new("/no/such/path")).unwrap());
         assert!(!is_mount_point(Path::new("/proc/self/status/x")).unwrap());
+    }
+
+    /// As the kernel writes a path into mountinfo.
+    fn escape(path: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for byte in path {
+            match byte {
+                b' ' | b'\t' | b'\n' | b'\\' => out.extend(format!("\\{byte:03o}").bytes()),
+                other => out.push(*other),
+            }
+        }
+        out
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn s32_a_mount_point_of_any_bytes_is_read_back(path in proptest::collection::vec(1_u8.., 0..60)) {
+            proptest::prop_assert_eq!(unescape(&escape(&path)).as_os_str().as_bytes(), &path);
+        }
+
+        #[test]
+        fn s32_no_bytes_make_the_reader_of_a_mount_point_panic(bytes in proptest::collection::vec(0_u8.., 0..60)) {
+            let _ = unescape(&bytes);
+        }
     }
 }

@@ -106,7 +106,8 @@ fn give_entry(
 /// Removed, or replaced by something else, since it was listed.
 fn is_gone(error: &io::Error) -> bool {
     let gone = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP];
-    gone.iter().any(|e| error.raw_os_error() == Some(e.raw_os_error()))
+    gone.iter()
+        .any(|e| error.raw_os_error() == Some(e.raw_os_error()))
 }
 
 fn folder_bits(access: Access) -> u32 {
@@ -118,7 +119,13 @@ fn folder_bits(access: Access) -> u32 {
 fn give(file: impl AsFd, group: u32, bits: u32) -> io::Result<()> {
     let file = file.as_fd();
     let mode = fstat(file)?.st_mode & 0o7777;
-    chownat(file, "", None, Some(Gid::from_raw(group)), AtFlags::EMPTY_PATH)?;
+    chownat(
+        file,
+        "",
+        None,
+        Some(Gid::from_raw(group)),
+        AtFlags::EMPTY_PATH,
+    )?;
     // The one way to change the mode of what is behind such a descriptor on every kernel.
     let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
     Ok(rustix::fs::chmod(itself, Mode::from_raw_mode(mode | bits))?)

@@ -2,9 +2,9 @@
 //!
 //! The kernel takes a bind mount of any kind and gives no error where nothing can travel; a pod that asks for it must be told.
 
+use super::mounts::unescape;
 use pod_model::config::Propagation;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// Says why mounts cannot travel as asked. Nothing is read for a private mount.
@@ -52,22 +52,9 @@ fn possible(mountinfo: &str, wanted: Propagation, path: &Path) -> Result<(), Str
     ))
 }
 
-/// Where a line's mount is, its octal escapes resolved.
+/// Where a line's mount is.
 fn point(line: &str) -> Option<PathBuf> {
-    let text = line.split(' ').nth(4)?.as_bytes();
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&first, after)) = rest.split_first() {
-        let escape = after.get(..3).filter(|_| first == b'\\');
-        let byte = escape.and_then(|e| u8::from_str_radix(std::str::from_utf8(e).ok()?, 8).ok());
-        out.push(byte.unwrap_or(first));
-        rest = if byte.is_some() {
-            after.get(3..).unwrap_or_default()
-        } else {
-            after
-        };
-    }
-    Some(std::ffi::OsString::from_vec(out).into())
+    line.split(' ').nth(4).map(|text| unescape(text.as_bytes()))
 }
 
 #[cfg(test)]
@@ -109,5 +96,12 @@ mod tests {
             ),
             "{said}"
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn s32_no_text_makes_the_reader_of_mounts_panic(text in "[ -~\n\\\\0-9:]{0,300}", path in "/[a-z/]{0,20}") {
+            let _ = possible(&text, Propagation::Shared, Path::new(&path));
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
+use super::between::between;
 use super::mounts::unmount_one;
 use pod_sys::mount::open_in_root;
 use rustix::fs::{FileType, Mode, OFlags, fchmod, fstat, mkdirat, openat};
@@ -38,6 +39,7 @@ pub(crate) fn open(root: &OwnedFd, sub: &str) -> Result<OwnedFd, Problem> {
         other => return other.map_err(Problem::Prepare),
     }
     make(root, &parts).map_err(Problem::Create)?;
+    between("all made and opened");
     open_in_root(root, &whole, OFlags::PATH).map_err(Problem::Prepare)
 }
 
@@ -112,10 +114,12 @@ fn make(root: &OwnedFd, parts: &[&std::ffi::OsStr]) -> io::Result<()> {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }
+        between("missing and made");
         match mkdirat(&parent, *part, mode) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(e) => return Err(e.into()),
         }
+        between("made and opened");
         // Ours, or what somebody has put there meanwhile: then it may be anything but a link.
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let made = openat(&parent, *part, flags, Mode::empty())?;
@@ -199,5 +203,82 @@ mod tests {
         }
         fs::write(dir.path().join("file"), "x").unwrap();
         assert!(open(&open_volume(dir.path()).unwrap(), "file/x").is_err());
+    }
+
+    /// A volume that has a folder and a link out, and what lies outside.
+    fn trap() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let (volume, outside) = (dir.path().join("v"), dir.path().join("outside"));
+        fs::create_dir_all(volume.join("x")).unwrap();
+        fs::create_dir_all(outside.join("y")).unwrap();
+        symlink(&outside, volume.join("link")).unwrap();
+        (dir, volume, outside)
+    }
+
+    fn exchange(volume: &Path) {
+        let (x, link) = (volume.join("x"), volume.join("link"));
+        let cwd = rustix::fs::CWD;
+        rustix::fs::renameat_with(cwd, &x, cwd, &link, rustix::fs::RenameFlags::EXCHANGE).unwrap();
+    }
+
+    #[track_caller]
+    fn assert_inside(opened: Result<OwnedFd, Problem>, volume: &Path, outside: &Path) {
+        if let Ok(fd) = opened {
+            let got = path_of(&fd);
+            assert!(got.starts_with(volume), "{}", got.display());
+        }
+        let left: Vec<_> = fs::read_dir(outside).unwrap().collect();
+        assert_eq!(left.len(), 1, "something was made outside");
+        assert_eq!(
+            fs::read_dir(outside.join("y")).unwrap().count(),
+            0,
+            "something was made outside"
+        );
+    }
+
+    #[test]
+    fn s21_a_folder_exchanged_with_a_link_between_check_and_use_leads_nowhere() {
+        for point in ["missing and made", "made and opened", "all made and opened"] {
+            for sub in ["x/new", "x/new/deep", "x/y/new"] {
+                let (_dir, volume, outside) = trap();
+                let again = volume.clone();
+                super::super::between::at(point, move || exchange(&again));
+                assert_inside(open(&open_volume(&volume).unwrap(), sub), &volume, &outside);
+            }
+        }
+        // What was made is itself replaced by a link before it is opened.
+        let (_dir, volume, outside) = trap();
+        let (again, target) = (volume.clone(), outside.clone());
+        super::super::between::at("made and opened", move || {
+            fs::remove_dir(again.join("x/new")).unwrap();
+            symlink(target, again.join("x/new")).unwrap();
+        });
+        assert_inside(
+            open(&open_volume(&volume).unwrap(), "x/new"),
+            &volume,
+            &outside,
+        );
+    }
+
+    #[test]
+    fn s21_a_folder_exchanged_with_a_link_over_and_over_leads_nowhere() {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let set = std::env::var("PODWRIGHT_ROUNDS").ok();
+        let rounds = set.and_then(|n| n.parse().ok()).unwrap_or(200);
+        let (_dir, volume, outside) = trap();
+        let root = open_volume(&volume).unwrap();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    exchange(&volume);
+                }
+            });
+            for n in 0..rounds {
+                assert_inside(open(&root, &format!("x/new{n}/deep")), &volume, &outside);
+                assert_inside(open(&root, "x/y"), &volume, &outside);
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
     }
 }

@@ -448,6 +448,20 @@ fn s27_owners_modes_times_and_special_files_are_kept_where_only_root_may_look() 
     }
 }
 
+#[test]
+fn s15_a_store_that_others_could_enter_is_made_private() {
+    let rig = Rig::new();
+    let folders = ["root/layers", "root/images"];
+    for folder in folders {
+        fs::set_permissions(rig.path(folder), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    drop(pod_image::Store::open(&rig.path("root")).unwrap());
+    for folder in folders {
+        let mode = fs::metadata(rig.path(folder)).unwrap().mode() & 0o7777;
+        assert_eq!((folder, mode & 0o077), (folder, 0));
+    }
+}
+
 fn is_whiteout(path: &Path) -> bool {
     let meta = fs::symlink_metadata(path).unwrap();
     meta.file_type().is_char_device() && meta.rdev() == 0

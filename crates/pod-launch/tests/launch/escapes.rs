@@ -434,26 +434,23 @@ fn s09_a_terminal_of_a_hostile_image_is_not_the_nodes() {
 
 #[test]
 fn s09_no_device_node_is_made_in_a_volume() {
-    isolated(
-        "escapes::s09_no_device_node_is_made_in_a_volume",
-        |rig| {
-            let volume = shared(rig);
-            let mut plan = rig.plan("c1", &["true"]);
-            plan.mount("/dev/net", "bind", volume.to_str().unwrap(), &["rbind"]);
-            plan.config["linux"]["devices"] =
-                json!([{"path": "/dev/net/tun", "type": "c", "major": 10, "minor": 200}]);
-            let (step, cause) = rig.create(plan).expect_err("it is refused");
-            assert!(
-                step == "config" && cause.contains("linux.devices"),
-                "{step}: {cause}"
-            );
-            assert_eq!(
-                fs::read_dir(&volume).unwrap().count(),
-                1,
-                "x and nothing else"
-            );
-        },
-    );
+    isolated("escapes::s09_no_device_node_is_made_in_a_volume", |rig| {
+        let volume = shared(rig);
+        let mut plan = rig.plan("c1", &["true"]);
+        plan.mount("/dev/net", "bind", volume.to_str().unwrap(), &["rbind"]);
+        plan.config["linux"]["devices"] =
+            json!([{"path": "/dev/net/tun", "type": "c", "major": 10, "minor": 200}]);
+        let (step, cause) = rig.create(plan).expect_err("it is refused");
+        assert!(
+            step == "config" && cause.contains("linux.devices"),
+            "{step}: {cause}"
+        );
+        assert_eq!(
+            fs::read_dir(&volume).unwrap().count(),
+            1,
+            "x and nothing else"
+        );
+    });
 }
 
 #[test]

@@ -82,6 +82,14 @@ pub fn validate_dns_config(
         if option.name.as_deref().unwrap_or_default().is_empty() {
             errors.required(&path.child("options").index(i), "must not be empty");
         }
+        // Both become words of one line of resolv.conf; an API server lets a line break through.
+        for (field, text) in [("name", &option.name), ("value", &option.value)] {
+            let text = text.as_deref().unwrap_or_default();
+            if text.chars().any(char::is_control) {
+                let path = path.child("options").index(i).child(field);
+                errors.invalid(&path, text, "must not contain control characters");
+            }
+        }
     }
 }
 

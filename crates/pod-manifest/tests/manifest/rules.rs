@@ -122,6 +122,7 @@ fn fields_of_the_pod_are_checked_in_the_servers_words() {
     const C: &str = "  containers: [{name: a, image: i}]\n";
     for (spec, expected) in [
         ("  containers: []\n".to_owned(), "spec.containers: Required value"),
+        (format!("{C}  dnsConfig: {{options: [{{name: \"ndots\\nnameserver 192.0.2.9\"}}]}}\n"), "spec.dnsConfig.options[0].name: Invalid value: \"ndots\\nnameserver 192.0.2.9\": must not contain control characters"),
         (format!("{C}  dnsPolicy: None\n"), "spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"),
         (format!("{C}  activeDeadlineSeconds: 0\n"), "spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"),
         (format!("{C}  hostAliases: [{{ip: 010.0.0.1}}]\n"), "spec.hostAliases[0].ip: Invalid value: \"010.0.0.1\": must not have leading 0s"),
