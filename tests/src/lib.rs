@@ -15,6 +15,7 @@
 
 pub mod apart;
 pub mod guest;
+pub mod hostile_image;
 pub mod leak;
 pub mod node;
 pub mod soak;
