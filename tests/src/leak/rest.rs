@@ -22,9 +22,9 @@ const ROOT: [&str; 20] = [
     "records/configs/*",
     "records/memory",
     "records/pods",
-    // Set aside because it cannot be read: kept for whoever looks into it.
-    "records/memory/*.broken",
-    "records/pods/*.broken",
+    // Set aside because it cannot be trusted: kept for whoever looks into it.
+    "quarantine",
+    "quarantine/*",
     // Put there by the user.
     "seccomp",
     "seccomp/**",
@@ -34,7 +34,15 @@ const ROOT: [&str; 20] = [
 ];
 
 /// Under run.
-const RUN: [&str; 4] = ["api.sock", "node.lock", "node.log", "sandboxes"];
+const RUN: [&str; 7] = [
+    "api.sock",
+    "intents",
+    "node.lock",
+    "node.log",
+    "quarantine",
+    "quarantine/*",
+    "sandboxes",
+];
 
 /// What a quiet daemon holds, and how many of each.
 const DESCRIPTORS: [(&str, usize); 7] = [

@@ -1,0 +1,149 @@
+//! Long runs that break a node on purpose: `hack/soak` starts them in namespaces of their own, of which this program is PID 1.
+
+use e2e::soak::tally::Tally;
+use e2e::soak::{kills, recovery, syscalls, threats};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "usage: soak kills N [--seed S]
+       soak syscalls [--shard I/N] [--sample N] [--seed S] [--resume] [--record] [--only OP[-PROCESS]]...
+       soak recovery [PODS] [ROUNDS]
+       soak threats [ROUNDS]";
+
+/// Set for the run itself, which is a child of PID 1.
+const INSIDE: &str = "PODWRIGHT_SOAK_INSIDE";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if std::process::id() == 1 && std::env::var_os(INSIDE).is_none() {
+        return reap(&arguments);
+    }
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(text) => {
+            eprintln!("{text}");
+            ExitCode::from(64)
+        }
+    }
+}
+
+/// Runs itself as a child and reaps whatever else ends, as PID 1 must.
+fn reap(arguments: &[String]) -> ExitCode {
+    let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+    let mut command = Command::new(own);
+    command.args(arguments).env(INSIDE, "1");
+    let work = std::env::temp_dir().join(format!(
+        "pwsoak{}",
+        arguments
+            .join("")
+            .replace(|c: char| !c.is_ascii_alphanumeric(), "")
+    ));
+    if arguments.first().is_some_and(|a| a == "syscalls") {
+        let dist = dist();
+        let _ = std::fs::remove_dir_all(&work);
+        if let Err(e) = syscalls::stand_in(&dist, &work) {
+            eprintln!("{}: {e}", work.display());
+            return ExitCode::FAILURE;
+        }
+        command.env("PODWRIGHT_DIST", &work);
+    }
+    let child = match command.spawn() {
+        Ok(child) => child,
+        Err(e) => {
+            eprintln!("soak: {e}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut code = ExitCode::FAILURE;
+    let options = rustix::process::WaitOptions::empty();
+    while let Ok(Some((pid, status))) = rustix::process::wait(options) {
+        if u32::try_from(pid.as_raw_nonzero().get()) == Ok(child.id()) {
+            let status = status.exit_status().and_then(|s| u8::try_from(s).ok());
+            code = ExitCode::from(status.unwrap_or(1));
+            break;
+        }
+    }
+    let _ = std::fs::remove_dir_all(work);
+    code
+}
+
+/// Where the programs are.
+fn dist() -> PathBuf {
+    let path = e2e::node::binary("podwright");
+    path.parent().unwrap_or(Path::new("/")).to_owned()
+}
+
+/// The closing line.
+fn tell(tally: &Tally) -> bool {
+    eprintln!();
+    println!("{tally}");
+    tally.is_clean()
+}
+
+/// Runs a verb; says whether nothing was lost.
+fn run(arguments: &[String]) -> Result<bool, String> {
+    let mut words = arguments.iter().map(String::as_str);
+    let verb = words.next().ok_or(USAGE)?;
+    let mut plain = Vec::new();
+    let mut seed = 1;
+    let mut sample = None;
+    let mut options = syscalls::Options {
+        folder: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/kill-points")),
+        shard: (0, 1),
+        sample: None,
+        resume: false,
+        only: Vec::new(),
+        record: false,
+        notes: PathBuf::new(),
+    };
+    while let Some(word) = words.next() {
+        let mut value = || {
+            words
+                .next()
+                .ok_or_else(|| format!("{word} needs a value\n{USAGE}"))
+        };
+        match word {
+            "--seed" => seed = number(value()?)?,
+            "--sample" => sample = Some(number(value()?)?),
+            "--resume" => options.resume = true,
+            "--record" => options.record = true,
+            "--only" => options.only.push(value()?.to_owned()),
+            "--shard" => {
+                let text = value()?;
+                let (i, n) = text.split_once('/').ok_or(USAGE)?;
+                options.shard = (number(i)? as usize, (number(n)? as usize).max(1));
+            }
+            other if other.starts_with('-') => return Err(format!("{other}?\n{USAGE}")),
+            other => plain.push(number(other)?),
+        }
+    }
+    let small = |n: Option<&u64>, or: u32| {
+        n.map_or(Ok(or), |n| u32::try_from(*n).map_err(|e| e.to_string()))
+    };
+    match verb {
+        "kills" => Ok(tell(&kills::kills(*plain.first().ok_or(USAGE)?, seed))),
+        "recovery" => Ok(tell(&recovery::recovery(
+            small(plain.first(), 100)?,
+            small(plain.get(1), 5)?,
+        ))),
+        "threats" => threats::run(plain.first().copied().unwrap_or(2000)),
+        "syscalls" => {
+            options.sample = sample.map(|n| (n as usize, seed));
+            let (i, n) = options.shard;
+            options.notes = options.folder.join(format!("notes-{i}-of-{n}"));
+            std::fs::create_dir_all(&options.folder).map_err(|e| e.to_string())?;
+            let tally = syscalls::syscalls(&options);
+            let merged = syscalls::merge(&options.folder, std::slice::from_ref(&options.notes));
+            let (points, covered) = merged.map_err(|e| e.to_string())?;
+            eprintln!("\n{covered} of {points} points covered");
+            Ok(tell(&tally))
+        }
+        _ => Err(USAGE.to_owned()),
+    }
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is no number\n{USAGE}"))
+}
