@@ -16,7 +16,7 @@ const WORD: &str = "pwleaky";
 /// Its folder.
 const FOLDER: &str = "/tmp/pwleaky";
 /// Stand-ins for podwright's programs, which one leak changes.
-const PROGRAMS: &str = "/tmp/pwleaky-programs";
+const PROGRAMS: &str = "/tmp/pw-stand-ins";
 /// What every script begins with: the word, the folder, and one hierarchy of cgroups.
 const PRELUDE: &str =
     "W=pwleaky D=/tmp/pwleaky; H=/sys/fs/cgroup; [ -d $H/pids ] && H=$H/pids; set -e\n";
@@ -86,7 +86,7 @@ const LEAKS: &[Leak] = &[
     leak("kernel parameter", "somaxconn = 4321", Whose::Machine, "cat /proc/sys/net/core/somaxconn >$D/was; echo 4321 >/proc/sys/net/core/somaxconn; echo ready", "cat $D/was >/proc/sys/net/core/somaxconn; rm $D/was"),
     leak("host file", "/dev has left", Whose::Machine, "echo >/dev/left; echo ready", "rm /dev/left"),
     leak("host file", "/etc/hosts", Whose::Machine, "cp /etc/hosts $D/hosts; mount --bind $D/hosts /etc/hosts; echo ready", "umount /etc/hosts; rm $D/hosts"),
-    leak("host file", "podwright-launch", Whose::Machine, "mv $D-programs/podwright-launch $D/was; cp -a $D/was $D-programs/podwright-launch; echo more >>$D-programs/podwright-launch; echo ready", "mv $D/was $D-programs/podwright-launch"),
+    leak("host file", "podwright-launch", Whose::Machine, "mv /tmp/pw-stand-ins/podwright-launch $D/was; cp -a $D/was /tmp/pw-stand-ins/podwright-launch; echo more >>/tmp/pw-stand-ins/podwright-launch; echo ready", "mv $D/was /tmp/pw-stand-ins/podwright-launch"),
 ];
 
 /// Starts a script and gives it once it is ready. Its folder, arguments and environment say nothing.
@@ -130,10 +130,10 @@ fn run(script: &str) {
 /// /dev, shared memory and message queues of this case's own, and programs that it may change.
 fn furnish() {
     run(
-        "mkdir -p $D $D-programs; mount -t tmpfs none $D; mkdir $D/dev; mount -t tmpfs none $D/dev
+        "mkdir -p $D /tmp/pw-stand-ins; mount -t tmpfs none $D; mkdir $D/dev; mount -t tmpfs none $D/dev
          cp -a /dev/null /dev/zero /dev/tty /dev/loop* $D/dev/; mkdir $D/dev/shm $D/dev/mqueue
          mount --move $D/dev /dev; ip link set lo up; mount -t mqueue none /dev/mqueue; rmdir $D/dev
-         for p in podwright podwright-supervisor podwright-launch podwright-pause; do echo $p >$D-programs/$p; done",
+         for p in podwright podwright-supervisor podwright-launch podwright-pause; do echo $p >/tmp/pw-stand-ins/$p; done",
     );
 }
 

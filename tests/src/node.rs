@@ -57,6 +57,7 @@ pub struct Node {
     before: Snapshot,
     machine: Option<Machine>,
     canary: Canary,
+    variables: Vec<(String, String)>,
     finished: bool,
 }
 
@@ -99,8 +100,15 @@ impl Node {
             before,
             machine: Some(machine),
             canary,
+            variables: Vec::new(),
             finished: false,
         }
+    }
+
+    /// With one more variable in the environment of every command.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// The word that all of this node's folders and cgroups carry.
@@ -147,6 +155,9 @@ impl Node {
             .env("PODWRIGHT_RUN", self.run_dir())
             .env("PODWRIGHT_LOGS", self.logs())
             .env("PODWRIGHT_CGROUP_ROOT", self.cgroup_root())
+            // The machine's links are not for tests: cases about the network say so, and run apart.
+            .env("PODWRIGHT_NETWORK", "none")
+            .envs(self.variables.iter().cloned())
             .current_dir(&self.base)
             .stdin(Stdio::null());
         command

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Under root. `*` is any beginning of one name; what ends in `/**` may hold anything.
-const ROOT: [&str; 20] = [
+const ROOT: &[&str] = &[
     "node.lock",
     "images",
     "images/**",
@@ -22,6 +22,11 @@ const ROOT: [&str; 20] = [
     "records/configs/*",
     "records/memory",
     "records/pods",
+    // One a Service that still exists.
+    "records/services",
+    "records/services/*",
+    // Which network the node has.
+    "records/network.json",
     // Set aside because it cannot be trusted: kept for whoever looks into it.
     "quarantine",
     "quarantine/*",
@@ -30,11 +35,10 @@ const ROOT: [&str; 20] = [
     "seccomp/**",
     "snapshots",
     "tmp",
-    "network",
 ];
 
 /// Under run.
-const RUN: [&str; 7] = [
+const RUN: &[&str] = &[
     "api.sock",
     "intents",
     "node.lock",
@@ -42,6 +46,10 @@ const RUN: [&str; 7] = [
     "quarantine",
     "quarantine/*",
     "sandboxes",
+    // The leases of addresses in it go with their sandboxes.
+    "network",
+    "network/leases",
+    "network/names",
 ];
 
 /// What a quiet daemon holds, and how many of each.
@@ -63,11 +71,7 @@ const THREADS: usize = 9;
 /// Files that should be gone once every pod is deleted.
 pub fn files_of(root: &Path, run: &Path, logs: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    for (name, folder, allowed) in [
-        ("root", root, &ROOT[..]),
-        ("run", run, &RUN[..]),
-        ("logs", logs, &[][..]),
-    ] {
+    for (name, folder, allowed) in [("root", root, ROOT), ("run", run, RUN), ("logs", logs, &[])] {
         for file in files(folder) {
             let path = file.to_string_lossy().into_owned();
             if !allowed.iter().any(|a| fits(a, &path)) {

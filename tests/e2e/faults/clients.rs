@@ -1,0 +1,277 @@
+//! Many clients that act on one pod at once, slow ones, and those that go away half way.
+
+use super::{pod, private_memory, start};
+use e2e::Node;
+use e2e::node::until;
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// One call of one client, as history has it.
+#[derive(Clone, Debug)]
+struct Call {
+    what: &'static str,
+    began: Instant,
+    ended: Instant,
+    status: i32,
+    uid: Option<String>,
+}
+
+#[test]
+fn r25_of_many_clients_that_act_on_one_pod_each_gets_a_defined_answer() {
+    let node = Node::new("r25");
+    let file = node.file("p.yaml", &pod("p", "exec sleep 1000"));
+    let history = Mutex::new(Vec::<Call>::new());
+    let clients = 32;
+    std::thread::scope(|scope| {
+        for client in 0..clients {
+            let (node, file, history) = (&node, &file, &history);
+            scope.spawn(move || {
+                for round in 0..4 {
+                    let (what, line): (&'static str, Vec<&str>) = match (client + round * 7) % 4 {
+                        0 | 1 => ("create", vec!["create", "-f", file, "-o", "json"]),
+                        2 => ("delete", vec!["delete", "pod", "p", "--force"]),
+                        _ => ("exec", vec!["exec", "p", "--", "true"]),
+                    };
+                    let began = Instant::now();
+                    let outcome = node.run(&line);
+                    let uid = serde_json::from_str::<serde_json::Value>(&outcome.out).ok();
+                    let uid = uid.and_then(|v| v["metadata"]["uid"].as_str().map(str::to_owned));
+                    let known = match what {
+                        "create" => outcome.err.contains("already exists"),
+                        "delete" => outcome.err.contains("not found"),
+                        _ => {
+                            outcome.status == 137
+                                || [
+                                    "not found",
+                                    "completed pod",
+                                    "supervisor is gone",
+                                    "has ended",
+                                ]
+                                .iter()
+                                .any(|w| outcome.err.contains(w))
+                        }
+                    };
+                    assert!(
+                        outcome.status == 0 || known,
+                        "{what}: {} {}",
+                        outcome.status,
+                        outcome.err
+                    );
+                    history.lock().unwrap().push(Call {
+                        what,
+                        began,
+                        ended: Instant::now(),
+                        status: outcome.status,
+                        uid,
+                    });
+                }
+            });
+        }
+    });
+    let history = history.into_inner().unwrap();
+    check(&history);
+    // No lock is held, no task is stuck.
+    node.run(&["delete", "pod", "p", "--force", "--ignore-not-found"])
+        .ok();
+    node.run(&["create", "-f", &file]).ok();
+    node.wait_status("p", &["Running"]);
+    node.finish();
+}
+
+/// The small model: a name is taken from a create that succeeded to a delete that did. Two creates of different pods cannot both
+/// succeed unless a delete that succeeded lies, at least in part, between them.
+fn check(history: &[Call]) {
+    let created: Vec<&Call> = history
+        .iter()
+        .filter(|c| c.what == "create" && c.status == 0)
+        .collect();
+    let deleted: Vec<&Call> = history
+        .iter()
+        .filter(|c| c.what == "delete" && c.status == 0)
+        .collect();
+    assert!(!created.is_empty());
+    let mut uids = BTreeMap::new();
+    for call in &created {
+        let uid = call.uid.clone().expect("a uid");
+        assert!(uids.insert(uid, ()).is_none(), "one pod was created twice");
+    }
+    for (i, one) in created.iter().enumerate() {
+        for other in created.iter().skip(i + 1) {
+            let (first, second) = if one.ended <= other.ended {
+                (one, other)
+            } else {
+                (other, one)
+            };
+            let between = deleted
+                .iter()
+                .any(|d| d.ended > first.began && d.began < second.ended);
+            assert!(between, "two pods of one name: {first:?} {second:?}");
+        }
+    }
+    // Of the deletes that overlap no other call's creation only as many can win as pods were made.
+    assert!(
+        created.len() <= deleted.len() + 1,
+        "{} created, {} deleted",
+        created.len(),
+        deleted.len()
+    );
+}
+
+#[test]
+fn r17_a_reader_of_logs_that_does_not_read_costs_the_daemon_nothing() {
+    let node = Node::new("r17logs");
+    start(
+        &node,
+        "p",
+        &pod(
+            "p",
+            "i=0; while [ $i -lt 400000 ]; do echo line $i of a log that nobody reads to its end; i=$((i+1)); done; echo done; exec sleep 1000",
+        ),
+    );
+    let daemon = node.daemon().expect("a daemon");
+    let readers: Vec<UnixStream> = (0..4)
+        .map(|_| {
+            let mut socket = UnixStream::connect(node.run_dir().join("api.sock")).unwrap();
+            write!(
+                socket,
+                "GET /api/v1/namespaces/default/pods/p/log?follow=true HTTP/1.1\r\nhost: x\r\n\r\n"
+            )
+            .unwrap();
+            socket
+        })
+        .collect();
+    let before = private_memory(daemon);
+    // The container is not held up by them.
+    until("the end of the writing", Duration::from_secs(60), || {
+        node.run(&["logs", "p", "--tail", "1"]).out == "done\n"
+    });
+    let grown = private_memory(daemon).saturating_sub(before);
+    assert!(grown < 8 * 1024, "the daemon grew by {grown} KiB");
+    drop(readers);
+    node.finish();
+}
+
+#[test]
+fn r17_a_client_of_exec_that_does_not_read_holds_up_only_its_own_command() {
+    let node = Node::new("r17exec");
+    start(&node, "p", &pod("p", "exec sleep 1000"));
+    let daemon = node.daemon().expect("a daemon");
+    let mut socket = UnixStream::connect(node.run_dir().join("api.sock")).unwrap();
+    write!(
+        socket,
+        "GET /api/v1/namespaces/default/pods/p/exec?command=yes HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: v5.channel.k8s.io\r\n\r\n"
+    )
+    .unwrap();
+    let mut head = [0; 64];
+    let n = socket.read(&mut head).unwrap();
+    assert!(
+        head[..n].starts_with(b"HTTP/1.1 101"),
+        "{}",
+        String::from_utf8_lossy(&head[..n])
+    );
+    let yes = || node_process(&node, "yes");
+    until("the command", Duration::from_secs(5), || yes().is_some());
+    // It fills every buffer and then waits.
+    let pid = yes().unwrap();
+    until("a command that waits", Duration::from_secs(20), || {
+        let before = e2e::leak::cpu_ticks(pid);
+        std::thread::sleep(Duration::from_millis(200));
+        e2e::leak::cpu_ticks(pid) == before
+    });
+    let before = private_memory(daemon);
+    assert_eq!(
+        node.run(&["exec", "p", "--", "echo", "hello"]).ok(),
+        "hello\n"
+    );
+    let grown = private_memory(daemon).saturating_sub(before);
+    assert!(grown < 4 * 1024, "the daemon grew by {grown} KiB");
+    // Gone without a word: its command goes with it.
+    drop(socket);
+    until("the end of the command", Duration::from_secs(10), || {
+        yes().is_none()
+    });
+    node.finish();
+}
+
+fn node_process(node: &Node, argument: &str) -> Option<u32> {
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok())
+        .find(|pid| {
+            let read = |what: &str| {
+                std::fs::read_to_string(format!("/proc/{pid}/{what}")).unwrap_or_default()
+            };
+            read("cgroup").contains(node.word())
+                && read("cmdline").split('\0').any(|a| a == argument)
+        })
+}
+
+#[test]
+fn s16_exec_comes_back_though_what_it_started_in_the_background_goes_on_writing() {
+    let node = Node::new("s16");
+    start(&node, "p", &pod("p", "exec sleep 1000"));
+    let began = Instant::now();
+    let outcome = node.run(&["exec", "p", "--", "sh", "-c", "yes & exit 3"]);
+    outcome.fails(3);
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        began.elapsed()
+    );
+    node.finish();
+}
+
+#[test]
+fn r28_an_import_that_is_cut_off_anywhere_leaves_nothing_and_can_be_done_again() {
+    let node = Node::empty("r28");
+    let archive = node.folder().join("image.tar");
+    super::tool(&[
+        "tar",
+        "-cf",
+        archive.to_str().unwrap(),
+        "-C",
+        e2e::node::image().to_str().unwrap(),
+        ".",
+    ]);
+    let bytes = std::fs::read(&archive).unwrap();
+    node.run(&["get", "pods"]).ok();
+    let cuts = (0..12)
+        .map(|i| bytes.len() * i / 12)
+        .chain([511, 512, 513, 1024, bytes.len() - 1]);
+    for cut in cuts {
+        let mut socket = UnixStream::connect(node.run_dir().join("api.sock")).unwrap();
+        write!(
+            socket,
+            "POST /apis/podwright.io/v1/images/import?name=busybox HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-tar\r\ncontent-length: {}\r\n\r\n",
+            bytes.len()
+        )
+        .unwrap();
+        // It may have been refused already.
+        let _ = socket.write_all(&bytes[..cut]);
+        drop(socket);
+        until("a store without leftovers", Duration::from_secs(10), || {
+            let blobs = node.root().join("images/blobs/sha256");
+            let empty =
+                |p: std::path::PathBuf| std::fs::read_dir(p).map_or(true, |d| d.count() == 0);
+            empty(blobs) && empty(node.root().join("layers")) && empty(node.root().join("tmp"))
+        });
+        assert!(
+            !node.run(&["image", "ls"]).ok().contains("busybox"),
+            "cut at {cut}"
+        );
+    }
+    node.run(&[
+        "image",
+        "import",
+        archive.to_str().unwrap(),
+        "--name",
+        "busybox",
+    ])
+    .ok();
+    let file = node.file("p.yaml", &pod("p", "echo whole"));
+    assert_eq!(node.run(&["run", &file]).ok(), "whole\n");
+    node.finish();
+}

@@ -1,0 +1,132 @@
+//! The daemon runs out of descriptors, of processes, of threads.
+
+use super::{kill, pod, start};
+use e2e::Node;
+use e2e::leak::{cpu_ticks, descriptors_and_threads};
+use e2e::node::until;
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// Sets the soft limit of a process's open files.
+fn limit_files(pid: u32, most: usize) {
+    let done = Command::new("prlimit")
+        .args(["--pid", &pid.to_string(), &format!("--nofile={most}:")])
+        .status();
+    assert!(done.unwrap().success());
+}
+
+#[test]
+fn r26_a_daemon_without_descriptors_fails_single_calls_and_recovers() {
+    let node = Node::new("r26");
+    start(&node, "witness", &pod("witness", "exec sleep 1000"));
+    let daemon = node.daemon().expect("a daemon");
+    let (open, _) = descriptors_and_threads(daemon);
+    let file = node.file("p.yaml", &pod("p", "true"));
+    // From nothing left to plenty: each number of descriptors makes another step of a pod's life fail.
+    for spare in 0..24 {
+        limit_files(daemon, open + spare);
+        let began = Instant::now();
+        let child = node.start(&["run", "-d", &file]);
+        // Nothing left: nobody can even be told so. Then the client waits, and goes on when there is room.
+        std::thread::sleep(Duration::from_millis(40));
+        limit_files(daemon, 1024);
+        let created = child.wait(Duration::from_secs(30));
+        assert!(began.elapsed() < Duration::from_secs(20));
+        if created.status == 0 {
+            // What failed on the way is tried again.
+            node.wait_status("p", &["Completed"]);
+            node.run(&["delete", "pod", "p"]).ok();
+        } else {
+            assert!(!created.err.is_empty(), "an error without words");
+        }
+        assert_eq!(
+            node.daemon(),
+            Some(daemon),
+            "with {spare} spare descriptors"
+        );
+    }
+    assert_eq!(node.status("witness"), "Running");
+    node.finish();
+}
+
+#[test]
+fn r26_an_api_that_cannot_accept_does_not_spin() {
+    let node = Node::new("r26accept");
+    node.run(&["get", "pods"]).ok();
+    let daemon = node.daemon().expect("a daemon");
+    let (open, _) = descriptors_and_threads(daemon);
+    limit_files(daemon, open);
+    let sockets: Vec<UnixStream> = (0..8)
+        .map(|_| UnixStream::connect(node.run_dir().join("api.sock")).unwrap())
+        .collect();
+    let before = cpu_ticks(daemon);
+    std::thread::sleep(Duration::from_secs(2));
+    let used = cpu_ticks(daemon) - before;
+    limit_files(daemon, 1024);
+    // 100 ticks are a second.
+    assert!(
+        used < 20,
+        "{used} ticks of processor time while nobody could be let in"
+    );
+    drop(sockets);
+    node.run(&["get", "pods"]).ok();
+    assert_eq!(node.daemon(), Some(daemon));
+    node.finish();
+}
+
+/// A cgroup of this case with a limit of processes, in the hierarchy that has it.
+fn pids_cgroup(node: &Node) -> PathBuf {
+    let v1 = PathBuf::from("/sys/fs/cgroup/pids");
+    let base = if v1.is_dir() {
+        v1
+    } else {
+        PathBuf::from("/sys/fs/cgroup")
+    };
+    let place = base.join(format!("{}-few", node.word()));
+    fs::create_dir(&place).unwrap();
+    place
+}
+
+#[test]
+fn r09_a_daemon_that_may_start_no_process_or_thread_says_so_and_recovers() {
+    let node = Node::new("r09");
+    start(&node, "witness", &pod("witness", "exec sleep 1000"));
+    let few = pids_cgroup(&node);
+    let home = |daemon: u32| fs::write(few.join("cgroup.procs"), daemon.to_string()).unwrap();
+    let mut daemon = node.daemon().expect("a daemon");
+    home(daemon);
+    let file = node.file("p.yaml", &pod("p", "exec sleep 1000"));
+    for more in 0..8 {
+        let (_, threads) = descriptors_and_threads(daemon);
+        fs::write(few.join("pids.max"), (threads + more).to_string()).unwrap();
+        let child = node.start(&["run", "-d", &file]);
+        std::thread::sleep(Duration::from_millis(150));
+        fs::write(few.join("pids.max"), "max").unwrap();
+        let created = child.wait(Duration::from_secs(30));
+        assert_eq!(
+            node.daemon(),
+            Some(daemon),
+            "it ended, with {more} processes to spare: {}",
+            created.err
+        );
+        if created.status == 0 {
+            node.wait_status("p", &["Running"]);
+            node.run(&["delete", "pod", "p"]).ok();
+        }
+    }
+    assert_eq!(node.status("witness"), "Running");
+    // It leaves the cgroup by its end; the next one is in no cgroup of this case.
+    kill(daemon);
+    until("an empty cgroup", Duration::from_secs(5), || {
+        fs::remove_dir(&few).is_ok()
+    });
+    daemon = {
+        node.run(&["get", "pods"]).ok();
+        node.daemon().expect("a daemon")
+    };
+    assert!(daemon > 0);
+    node.finish();
+}
