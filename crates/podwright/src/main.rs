@@ -22,7 +22,7 @@ fn run_node(start: cli::NodeStart) -> anyhow::Result<()> {
             run: start.places.run,
             logs: start.places.logs,
             cgroup_root,
-            on_demand: start.on_demand,
+            idle: start.idle,
         },
         ready: start.ready,
     })

@@ -600,4 +600,13 @@ pub struct NodeArgs {
     /// End when no pod is left unfinished and no client has come for a while; a byte on standard output says that it is ready.
     #[arg(long, hide = true)]
     pub on_demand: bool,
+    /// How long that while is.
+    #[arg(
+        long,
+        hide = true,
+        env = "PODWRIGHT_IDLE",
+        value_name = "DURATION",
+        default_value = "60s"
+    )]
+    pub idle: String,
 }

@@ -37,6 +37,7 @@ use connect::Places;
 use exit::{Code, Failure, Outcome};
 use std::fs::File;
 use std::process::ExitCode;
+use std::time::Duration;
 use style::Style;
 
 /// What the daemon is started with.
@@ -44,8 +45,8 @@ use style::Style;
 pub struct NodeStart {
     /// Where it lives.
     pub places: Places,
-    /// Whether it ends when idle.
-    pub on_demand: bool,
+    /// How long it may be idle before it ends by itself; `None`: it never does.
+    pub idle: Option<Duration>,
     /// Where one byte tells that it can be reached.
     pub ready: Option<File>,
 }
@@ -85,7 +86,7 @@ fn dispatch(cli: &Cli, node: fn(NodeStart) -> anyhow::Result<()>) -> Outcome<u8>
                 .map_err(|e| Failure::new(Code::Os, format!("error: close_range: {e}")))?;
             let start = NodeStart {
                 places: Places::of(&cli.places)?,
-                on_demand: args.on_demand,
+                idle: idle(args)?,
                 ready: ready(args.on_demand)?,
             };
             let ran = node(start);
@@ -139,6 +140,14 @@ async fn work(cli: &Cli, places: &Places) -> Outcome<u8> {
         | Command::Node(_)
         | Command::Doctor(_) => Ok(0),
     }
+}
+
+/// How long the daemon may be idle.
+fn idle(args: &args::NodeArgs) -> Outcome<Option<Duration>> {
+    if !args.on_demand {
+        return Ok(None);
+    }
+    time::duration("PODWRIGHT_IDLE", &args.idle)
 }
 
 /// A daemon that was started on demand tells its client through standard output that it is ready. Its own session keeps the

@@ -174,7 +174,7 @@ impl Backend for Daemon {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             started_at: Some(self.started_at),
-            on_demand: self.places.on_demand,
+            on_demand: self.places.idle.is_some(),
             root: self.places.root.clone(),
             run: self.places.run.clone(),
             logs: self.places.logs.clone(),

@@ -1,4 +1,4 @@
-//! When a daemon that was started on demand has nothing left to do: no pod unfinished, and no client for a minute.
+//! When a daemon that was started on demand has nothing left to do: no pod unfinished, and no client for a while.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,18 +64,18 @@ impl Idle {
         }
     }
 
-    /// Comes back once nothing is left to do; never, unless the daemon was started on demand.
-    pub async fn over(&self, on_demand: bool, busy: impl Fn() -> bool) {
-        if !on_demand {
+    /// Comes back once nothing was left to do for that long; never without a time.
+    pub async fn over(&self, quiet: Option<Duration>, busy: impl Fn() -> bool) {
+        let Some(quiet) = quiet else {
             return std::future::pending().await;
-        }
+        };
         loop {
             let changed = self.0.changed.notified();
             if self.0.clients.load(Ordering::SeqCst) > 0 || busy() {
                 changed.await;
                 continue;
             }
-            if tokio::time::timeout(QUIET, changed).await.is_err() {
+            if tokio::time::timeout(quiet, changed).await.is_err() {
                 return;
             }
         }

@@ -44,12 +44,19 @@ pub struct NodeOptions {
     pub ready: Option<File>,
 }
 
+/// How long a thread for work that blocks is kept without work: for good. The runtime ends the program where it has none and cannot
+/// start one (a limit of processes); with one left, work waits for it.
+const SPARE: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);
+
 /// Runs the daemon until it is told to end, or is idle. The pods go on without it.
 pub fn run(options: NodeOptions) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
+        .thread_keep_alive(SPARE)
         .build()?;
+    // There is a first thread from the start on.
+    drop(runtime.spawn_blocking(|| {}));
     runtime.block_on(serve(options))
 }
 
@@ -64,8 +71,8 @@ pub struct Places {
     pub logs: PathBuf,
     /// Everything lives in cgroups below this one.
     pub cgroup_root: CgroupPath,
-    /// Whether it ends when idle.
-    pub on_demand: bool,
+    /// How long it may be idle before it ends by itself; `None`: it was not started on demand and never does.
+    pub idle: Option<std::time::Duration>,
 }
 
 /// How long a daemon that is told to end lets its clients finish.
@@ -158,7 +165,7 @@ async fn serve(
         tokio::select! {
             Some(event) = host_events.recv() => route(&pods, &event),
             Some(uid) = gone_pods.recv() => { pods.gone(&uid); idle.look(); }
-            () = idle.over(options.on_demand, || pods.busy()) => break,
+            () = idle.over(options.idle, || pods.busy()) => break,
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = end.recv() => {

@@ -77,6 +77,7 @@ impl Pods {
                 pod.namespace, pod.name, pod.uid
             );
             let host = Arc::clone(&self.world.host);
+            self.world.journal.later.forget(&pod.uid);
             tokio::spawn(async move {
                 if let Err(error) = host.remove_pod(&pod, &cgroup).await {
                     eprintln!("pod {}/{} ({}): {error}", pod.namespace, pod.name, pod.uid);
