@@ -23,6 +23,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// How long output is waited for that others hold open after the process itself has ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -191,16 +192,16 @@ async fn pump(
     mut exit: oneshot::Receiver<i32>,
     mut incoming: tokio::task::JoinHandle<()>,
 ) -> Option<Status> {
-    let mut ended: Option<Status> = None;
+    let mut ended: Option<(Status, Instant)> = None;
     let mut drained = false;
     loop {
-        if let (Some(_), true) = (&ended, drained) {
+        if drained && let Some((status, _)) = ended {
             incoming.abort();
-            return ended;
+            return Some(status);
         }
         let last_words = async {
-            match ended {
-                Some(_) => tokio::time::sleep(LAST_WORDS).await,
+            match &ended {
+                Some((_, until)) => tokio::time::sleep_until(*until).await,
                 None => std::future::pending().await,
             }
         };
@@ -214,10 +215,14 @@ async fn pump(
                 }
                 None => drained = true,
             },
-            code = &mut exit, if ended.is_none() => ended = Some(match code {
-                Ok(code) => exit_status(code),
-                Err(_) => failure("nobody knows how the process ended: its supervisor is gone"),
-            }),
+            code = &mut exit, if ended.is_none() => {
+                let status = match code {
+                    Ok(code) => exit_status(code),
+                    Err(_) => failure("nobody knows how the process ended: its supervisor is gone"),
+                };
+                // From its end on, however much others still write.
+                ended = Some((status, Instant::now() + LAST_WORDS));
+            }
             () = last_words => drained = true,
             _ = &mut incoming => return None,
         }

@@ -5,9 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// How long nobody must have come.
-const QUIET: Duration = Duration::from_secs(60);
-
 /// Counts clients.
 #[derive(Clone, Debug)]
 pub struct Idle(Arc<Inner>);
