@@ -102,7 +102,11 @@ fn right_end(node: &Node, known: bool) {
         assert_eq!(ended["reason"], Value::from("Error"), "{ended}");
     } else if ended["exitCode"] != 37 {
         assert_eq!(ended["exitCode"], Value::from(255), "{ended}");
-        assert_eq!(ended["reason"], Value::from("ContainerStatusUnknown"), "{ended}");
+        assert_eq!(
+            ended["reason"],
+            Value::from("ContainerStatusUnknown"),
+            "{ended}"
+        );
     }
 }
 
@@ -118,7 +122,11 @@ fn r03_a_container_outlives_twenty_supervisors_no_line_is_lost_and_its_exit_code
             let now = supervisors(&node);
             !now.is_empty() && !now.contains(&old)
         });
-        assert!(begun.elapsed() < MOST, "round {round}: {:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < MOST,
+            "round {round}: {:?}",
+            begun.elapsed()
+        );
         // Nobody who asks sees anything else than a pod that runs.
         assert_eq!(node.status("s"), "Running", "round {round}");
         std::thread::sleep(Duration::from_millis(37 + 13 * round));
@@ -179,7 +187,11 @@ fn r03_a_container_that_ends_while_both_are_dead_is_never_shown_as_running_or_as
     assert!(begun.elapsed() < 5 * MOST, "{:?}", begun.elapsed());
     let ended = terminated(&node);
     assert_eq!(ended["exitCode"], Value::from(255), "{ended}");
-    assert_eq!(ended["reason"], Value::from("ContainerStatusUnknown"), "{ended}");
+    assert_eq!(
+        ended["reason"],
+        Value::from("ContainerStatusUnknown"),
+        "{ended}"
+    );
     node.finish();
 }
 
@@ -217,16 +229,27 @@ fn everything_works_with_a_successor_as_before() {
     let following = node.start(&["logs", "-f", "s"]);
     let old = kill_supervisor(&node);
     succeeded(&node, old);
-    let said = node.run(&["exec", "s", "-c", "app", "--", "sh", "-c", "echo in; exit 42"]);
+    let said = node.run(&[
+        "exec",
+        "s",
+        "-c",
+        "app",
+        "--",
+        "sh",
+        "-c",
+        "echo in; exit 42",
+    ]);
     assert_eq!((said.status, said.out.as_str()), (42, "in\n"));
     let old = kill_supervisor(&node);
     // Asked for while nobody is there: it waits for the successor.
     node.run(&["delete", "pod", "s"]).ok();
     let followed = following.wait(Duration::from_secs(20));
     assert_eq!(followed.out, "up\nbye\n");
-    until("the end of all supervisors", Duration::from_secs(10), || {
-        supervisors(&node).is_empty() && processes::is_gone(old)
-    });
+    until(
+        "the end of all supervisors",
+        Duration::from_secs(10),
+        || supervisors(&node).is_empty() && processes::is_gone(old),
+    );
     node.nothing_left_of_pods();
     node.finish();
 }
@@ -265,8 +288,15 @@ spec:
             supervisors(&node).first().is_some_and(|p| *p != old)
         });
         assert_eq!(node.status("s"), status);
-        let uid = node.pod("s")["metadata"]["uid"].as_str().unwrap().to_owned();
-        let volume = node.root().join("pods").join(uid).join("volumes/kubernetes.io~empty-dir/go");
+        let uid = node.pod("s")["metadata"]["uid"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let volume = node
+            .root()
+            .join("pods")
+            .join(uid)
+            .join("volumes/kubernetes.io~empty-dir/go");
         fs::write(volume.join(n.to_string()), "").unwrap();
     }
     node.wait_status("s", &["Error"]);
@@ -274,7 +304,11 @@ spec:
     assert_eq!(terminated(&node)["exitCode"], Value::from(3), "{status}");
     for n in 0..2 {
         let init = &status["initContainerStatuses"][n];
-        assert_eq!(init["state"]["terminated"]["exitCode"], Value::from(0), "{init}");
+        assert_eq!(
+            init["state"]["terminated"]["exitCode"],
+            Value::from(0),
+            "{init}"
+        );
         assert_eq!(init["restartCount"], Value::from(0), "{init}");
     }
     node.finish();
@@ -312,21 +346,25 @@ fn a_record_of_a_supervisor_that_is_damaged_costs_the_one_container_only() {
         .unwrap()
         .to_owned();
     let sandboxes = fs::read_dir(node.run_dir().join("sandboxes")).unwrap();
-    let state: Vec<PathBuf> = sandboxes
-        .map(|e| e.unwrap().path().join("state"))
-        .collect();
+    let state: Vec<PathBuf> = sandboxes.map(|e| e.unwrap().path().join("state")).collect();
     let record = state[0].join(format!("{id}.container"));
-    let app = node.pid_of("echo up; sleep 1000");
+    let app = node.pid_of("1000");
     let supervisor = supervisors(&node)[0];
     let bytes = fs::read(&record).unwrap();
     fs::write(&record, &bytes[..bytes.len() / 2]).unwrap();
     assert!(processes::kill(supervisor));
-    until("the end of what nobody knows", Duration::from_secs(10), || {
-        processes::is_gone(app.cast_signed())
-    });
+    until(
+        "the end of what nobody knows",
+        Duration::from_secs(10),
+        || processes::is_gone(app.cast_signed()),
+    );
     node.wait_status("s", &["Error", "ContainerStatusUnknown"]);
     let ended = terminated(&node);
-    assert_eq!(ended["reason"], Value::from("ContainerStatusUnknown"), "{ended}");
+    assert_eq!(
+        ended["reason"],
+        Value::from("ContainerStatusUnknown"),
+        "{ended}"
+    );
     let message = ended["message"].as_str().unwrap_or_default();
     assert!(message.contains("was damaged"), "{ended}");
     node.run(&["delete", "pod", "s"]).ok();
@@ -340,13 +378,20 @@ fn r10_a_supervisor_is_outside_its_pod_and_the_last_to_be_killed_for_memory() {
     running(&node, &pod("sleep 1000", ""));
     let pid = supervisors(&node)[0];
     let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-    assert!(cgroup.contains("podwright-system") && !cgroup.contains("pod-") && !cgroup.contains("/kubepods"));
+    assert!(
+        cgroup.contains("podwright-system")
+            && !cgroup.contains("pod-")
+            && !cgroup.contains("/kubepods")
+    );
     let score = |pid: i32| {
         let text = fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
         text.trim().parse::<i32>().unwrap()
     };
     // As low as this node lets it be: lower cannot be written by anybody with our rights.
-    let lower = fs::write(format!("/proc/{pid}/oom_score_adj"), (score(pid) - 1).to_string());
+    let lower = fs::write(
+        format!("/proc/{pid}/oom_score_adj"),
+        (score(pid) - 1).to_string(),
+    );
     assert!(score(pid) == -998 || lower.is_err(), "{}", score(pid));
     assert!(score(pid) <= score(node.pid_of("1000").cast_signed()));
     node.finish();

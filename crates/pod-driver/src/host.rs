@@ -8,6 +8,7 @@ use pod_model::config::{
 };
 use pod_model::ids::{CgroupPath, ContainerId, ContainerName, PodRef, PodUid, SandboxId};
 use pod_model::runtime::{Exit, PodRuntime};
+pub use pod_plan::events::LogNews;
 use std::fmt;
 use std::future::Future;
 use std::os::fd::OwnedFd;
@@ -83,6 +84,15 @@ pub enum HostEvent {
         id: SandboxId,
         /// What happened to it.
         cause: String,
+    },
+    /// The log of a container cannot be written, or can again.
+    Log {
+        /// Whose.
+        pod: PodUid,
+        /// Which container.
+        name: ContainerName,
+        /// What is new.
+        news: LogNews,
     },
 }
 

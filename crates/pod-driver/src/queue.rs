@@ -1,7 +1,8 @@
 //! What enters a pod's task from outside.
 
 use jiff::Timestamp;
-use pod_model::ids::ImageName;
+use pod_model::ids::{ContainerName, ImageName};
+use pod_plan::events::LogNews;
 use pod_plan::probes::Findings;
 use tokio::sync::mpsc;
 
@@ -23,6 +24,8 @@ pub enum Message {
     Image(ImageName),
     /// What the pod's probes have found.
     Probed(Findings),
+    /// Something about the log of a container.
+    Log(ContainerName, LogNews),
 }
 
 /// Reaches a pod's task. The task ends when the pod is removed, or when every handle is gone.

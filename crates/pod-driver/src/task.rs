@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use pod_model::ids::{ContainerName, PodRef};
 use pod_model::pod::Pod;
 use pod_model::status::PodStatus;
-use pod_plan::events::PodEvent;
+use pod_plan::events::{self, PodEvent};
 use pod_plan::memory::{Memory, Noted};
 use pod_plan::observed::{Deletion, Observed};
 use pod_plan::plan::plan;
@@ -202,6 +202,7 @@ impl<X: Outside> Task<X> {
             Message::Image(name) => self.memory.image_arrived(&self.pod, &name),
             Message::Probed(findings) => self.findings = findings,
             Message::Fact => {}
+            Message::Log(name, news) => self.tell(vec![events::log(&name, &news)]),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::quarantine::set_aside;
 use crate::records::{self, EndedFile};
 use crate::state::State;
 use crate::supervisor::{Answer, AskError, Client, Keep, Notices};
-use pod_driver::host::{HostErrorKind, HostEvent, HostResult};
+use pod_driver::host::{HostErrorKind, HostEvent, HostResult, LogNews};
 use pod_model::ids::{ContainerId, PodRef, PodUid, SandboxId};
 use pod_model::runtime::Exit;
 use pod_oci::NodeFacts;
@@ -202,9 +202,26 @@ impl Node {
             }
             (container.config.clone(), container.log.clone())
         };
+        if record.dropped_lines > 0 {
+            self.log_news(pod, &id, LogNews::Lost(record.dropped_lines));
+        }
         let exit = exit::known(&self.paths, pod, &config, &log, record);
         let started_at = record.started_at.as_ref().and_then(|t| t.parse().ok());
         self.enter_end(pod, &id, exit, started_at);
+    }
+
+    fn log_news(&self, pod: &PodUid, id: &ContainerId, news: LogNews) {
+        let name = self
+            .state()
+            .container(pod, id)
+            .map(|c| c.config.name.clone());
+        if let Some(name) = name {
+            self.tell(HostEvent::Log {
+                pod: pod.clone(),
+                name,
+                news,
+            });
+        }
     }
 
     /// Enters how a container ended, writes it down and tells it.
@@ -339,7 +356,18 @@ impl Notices for Link {
                 node.pause_ended(&self.pod, &self.sandbox, &record);
             }
             Event::Exited(record) => node.container_ended(&self.pod, &record),
-            Event::Log { .. } => {}
+            Event::Log {
+                id,
+                cause,
+                dropped_lines,
+            } => node.log_news(
+                &self.pod,
+                &ContainerId::new(id),
+                match cause {
+                    Some(cause) => LogNews::Dropping(cause),
+                    None => LogNews::Resumed(dropped_lines),
+                },
+            ),
             Event::ExecExited { id, exec, code } => {
                 let mut state = node.state();
                 let container = state.container_mut(&self.pod, &ContainerId::new(id));

@@ -92,6 +92,41 @@ pub fn clamped(kind: ContainerKind, name: &ContainerName, what: &[String]) -> Po
     PodEvent::of_container(kind, name, EventKind::Normal, "Clamped", text)
 }
 
+/// What is new of a log that could not be written (a full disk). The container goes on all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogNews {
+    /// Lines are being dropped, for this reason.
+    Dropping(String),
+    /// It is written again; so many lines were dropped.
+    Resumed(u64),
+    /// The container has ended; so many lines were dropped.
+    Lost(u64),
+}
+
+/// Lines of a log are lost, or no longer. Kubernetes has no such events: there nobody is told.
+pub fn log(name: &ContainerName, news: &LogNews) -> PodEvent {
+    let (kind, reason, text) = match news {
+        LogNews::Dropping(cause) => (
+            EventKind::Warning,
+            "LogDropped",
+            format!("Lines of the log of container {name} are being dropped: {cause}"),
+        ),
+        LogNews::Resumed(lines) => (
+            EventKind::Normal,
+            "LogResumed",
+            format!(
+                "The log of container {name} is written again; {lines} lines of it were dropped"
+            ),
+        ),
+        LogNews::Lost(lines) => (
+            EventKind::Warning,
+            "LogDropped",
+            format!("{lines} lines of the log of container {name} were dropped"),
+        ),
+    };
+    PodEvent::of_pod(kind, reason, text)
+}
+
 /// A pull begins.
 pub fn pulling(kind: ContainerKind, name: &ContainerName, image: &ImageName) -> PodEvent {
     PodEvent::of_container(

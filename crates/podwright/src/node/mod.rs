@@ -184,8 +184,14 @@ async fn serve(
 }
 
 fn route(pods: &Pods, event: &HostEvent) {
-    let (HostEvent::ContainerExited { pod, .. } | HostEvent::SandboxLost { pod, .. }) = event;
-    pods.send(pod, Message::Fact);
+    match event {
+        HostEvent::ContainerExited { pod, .. } | HostEvent::SandboxLost { pod, .. } => {
+            pods.send(pod, Message::Fact);
+        }
+        HostEvent::Log { pod, name, news } => {
+            pods.send(pod, Message::Log(name.clone(), news.clone()));
+        }
+    }
 }
 
 /// Makes a folder of mode 0700 where it is missing.
