@@ -41,7 +41,7 @@ pub use path::Path;
 pub use problem::{Problem, Problems};
 pub use read::{Document, Object, read_documents, read_documents_as};
 pub use service::{service_defaults, service_to_model};
-pub use support::{FieldNote, Support, support};
+pub use support::{FieldNote, FieldRow, Support, fields, support};
 pub use token::drop_cluster_token;
 pub use validate::{
     FieldError, Options, validate_claim, validate_claim_update, validate_pod, validate_service,

@@ -195,3 +195,57 @@ pub fn all_containers_restarting(
         _ => made(false, "", ""),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pod::{PodSpec, ReadinessGate};
+
+    #[test]
+    fn a_pod_is_ready_once_its_containers_and_every_gate_are() {
+        let gate = |name: &str| ReadinessGate {
+            condition_type: name.to_owned(),
+        };
+        let pod = Pod {
+            spec: PodSpec {
+                readiness_gates: vec![gate("example.com/a"), gate("example.com/b")],
+                ..PodSpec::default()
+            },
+            ..Pod::default()
+        };
+        let other = |name: &str, status: &str| Condition {
+            kind: name.to_owned(),
+            status: status.to_owned(),
+            ..Condition::default()
+        };
+        for (others, status, message) in [
+            (
+                &[][..],
+                "False",
+                "corresponding condition of pod readiness gate \"example.com/a\" does not exist., corresponding condition of pod readiness gate \"example.com/b\" does not exist.",
+            ),
+            (
+                &[
+                    other("example.com/a", "True"),
+                    other("example.com/b", "False"),
+                ],
+                "False",
+                "the status of pod readiness gate \"example.com/b\" is not \"True\", but False",
+            ),
+            (
+                &[
+                    other("example.com/a", "True"),
+                    other("example.com/b", "True"),
+                ],
+                "True",
+                "",
+            ),
+        ] {
+            let found = ready(&pod, others, Some(&[]), Phase::Running);
+            assert_eq!(
+                (found.status.as_str(), found.message.as_str()),
+                (status, message)
+            );
+        }
+    }
+}

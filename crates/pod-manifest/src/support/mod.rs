@@ -1,10 +1,12 @@
 //! What podwright does with each field that a Pod sets: nothing is ignored without a word.
 
+mod list;
 mod rule;
 mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use list::{FieldRow, fields};
 pub use rule::Support;
 
 use crate::path::Path;
@@ -43,16 +45,11 @@ pub fn support(pod: &Pod) -> Vec<FieldNote> {
     let mut notes = Vec::new();
     // A Pod always serializes; if it did not, there would be nothing to tell of.
     let value = serde_json::to_value(pod).unwrap_or_default();
-    let walk = Walk {
-        host_network: pod.spec.as_ref().and_then(|s| s.host_network) == Some(true),
-    };
-    walk.object(&value, &tables::POD, &Path::default(), &mut notes);
+    Walk.object(&value, &tables::POD, &Path::default(), &mut notes);
     notes
 }
 
-struct Walk {
-    host_network: bool,
-}
+struct Walk;
 
 impl Walk {
     fn object(&self, value: &Value, table: &Table, path: &Path, notes: &mut Vec<FieldNote>) {
@@ -67,16 +64,8 @@ impl Walk {
                 Rule::Yes => (Support::Honoured, ""),
                 Rule::Idle(why) => (Support::NoMeaningHere, why),
                 Rule::NotYet => (Support::NotSupported, ""),
-                Rule::If(supported) if supported(value) => (Support::Honoured, ""),
-                Rule::If(_) => (Support::NotSupported, ""),
-                Rule::HostPort => {
-                    let own = fields.get("containerPort");
-                    if value == &Value::from(0) || (self.host_network && Some(value) == own) {
-                        (Support::Honoured, "")
-                    } else {
-                        (Support::NotSupported, "")
-                    }
-                }
+                Rule::Only(values) if Rule::is_among(value, values) => (Support::Honoured, ""),
+                Rule::Only(_) => (Support::NotSupported, ""),
                 Rule::Inside(table) => {
                     self.inside(value, table, &path, notes);
                     continue;

@@ -24,10 +24,18 @@ pub(super) enum Rule {
     NotYet,
     /// It depends on the fields in it.
     Inside(&'static Table),
-    /// It depends on its value: supported or not.
-    If(fn(&Value) -> bool),
-    /// The port of the node, which host network makes equal to the container's.
-    HostPort,
+    /// Honoured with these values only: words, or `true` or `false`.
+    Only(&'static [&'static str]),
+}
+
+impl Rule {
+    /// Whether the value is one of those.
+    pub(super) fn is_among(value: &Value, values: &[&str]) -> bool {
+        match value {
+            Value::String(text) => values.contains(&text.as_str()),
+            other => values.contains(&other.to_string().as_str()),
+        }
+    }
 }
 
 /// The rules of one Kubernetes type, by field name.

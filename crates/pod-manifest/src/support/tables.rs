@@ -1,22 +1,12 @@
 //! Every field of the types that make up a Pod, with what podwright does with it.
 
-use super::rule::Rule::{HostPort, Idle, If, Inside, NotYet, Yes};
+use super::rule::Rule::{Idle, Inside, NotYet, Only, Yes};
 use super::rule::Table;
-use serde_json::Value;
 
 const WRITTEN_HERE: &str = "podwright writes it itself when the pod is created";
 const NO_SCHEDULER: &str = "there is one node, so nothing is scheduled";
 const NO_ACCOUNTS: &str = "there are no service accounts without a cluster";
 const NO_PREEMPTION: &str = "no pod is evicted for another on this node";
-
-/// Its text is one of these.
-fn is_one_of(value: &Value, words: &[&str]) -> bool {
-    value.as_str().is_some_and(|text| words.contains(&text))
-}
-
-fn is_true(value: &Value) -> bool {
-    value == &Value::Bool(true)
-}
 
 /// Pod.
 pub(super) static POD: Table = Table {
@@ -76,7 +66,7 @@ pub(super) static SPEC: Table = Table {
         ("hostIPC", Yes),
         ("hostNetwork", Yes),
         ("hostPID", Yes),
-        ("hostUsers", If(is_true)),
+        ("hostUsers", Only(&["true"])),
         ("hostname", Yes),
         ("hostnameOverride", NotYet),
         (
@@ -114,7 +104,7 @@ pub(super) static SPEC: Table = Table {
 
 /// PodOS.
 pub(super) static OS: Table = Table {
-    rows: &[("name", If(|v| is_one_of(v, &["linux"])))],
+    rows: &[("name", Only(&["linux"]))],
 };
 
 /// Container.
@@ -174,7 +164,7 @@ pub(super) static HTTP_GET: Table = Table {
         ("httpHeaders", Yes),
         ("path", Yes),
         ("port", Yes),
-        ("scheme", If(|v| is_one_of(v, &["HTTP"]))),
+        ("scheme", Only(&["HTTP"])),
     ],
 };
 
@@ -202,8 +192,8 @@ pub(super) static ENV_SOURCE: Table = Table {
 pub(super) static PORT: Table = Table {
     rows: &[
         ("containerPort", Yes),
-        ("hostIP", NotYet),
-        ("hostPort", HostPort),
+        ("hostIP", Yes),
+        ("hostPort", Yes),
         ("name", Yes),
         ("protocol", Yes),
     ],
@@ -221,10 +211,7 @@ pub(super) static MOUNT: Table = Table {
         ("mountPropagation", Yes),
         ("name", Yes),
         ("readOnly", Yes),
-        (
-            "recursiveReadOnly",
-            If(|v| is_one_of(v, &["Disabled", "IfPossible"])),
-        ),
+        ("recursiveReadOnly", Only(&["Disabled", "IfPossible"])),
         ("subPath", Yes),
         ("subPathExpr", Yes),
     ],
@@ -237,7 +224,7 @@ pub(super) static SECURITY: Table = Table {
         ("appArmorProfile", Inside(&APP_ARMOR)),
         ("capabilities", Yes),
         ("privileged", Yes),
-        ("procMount", If(|v| is_one_of(v, &["Default"]))),
+        ("procMount", Only(&["Default"])),
         ("readOnlyRootFilesystem", Yes),
         ("runAsGroup", Yes),
         ("runAsNonRoot", Yes),
@@ -253,7 +240,10 @@ pub(super) static POD_SECURITY: Table = Table {
     rows: &[
         ("appArmorProfile", Inside(&APP_ARMOR)),
         ("fsGroup", Yes),
-        ("fsGroupChangePolicy", Yes),
+        (
+            "fsGroupChangePolicy",
+            Idle("as in Kubernetes, it has no effect on the kinds of volumes that there are here"),
+        ),
         ("runAsGroup", Yes),
         ("runAsNonRoot", Yes),
         ("runAsUser", Yes),
@@ -271,10 +261,7 @@ pub(super) static POD_SECURITY: Table = Table {
 pub(super) static APP_ARMOR: Table = Table {
     rows: &[
         ("localhostProfile", NotYet),
-        (
-            "type",
-            If(|v| is_one_of(v, &["RuntimeDefault", "Unconfined"])),
-        ),
+        ("type", Only(&["RuntimeDefault", "Unconfined"])),
     ],
 };
 
@@ -317,10 +304,7 @@ pub(super) static VOLUME: Table = Table {
 
 /// EmptyDirVolumeSource.
 pub(super) static EMPTY_DIR: Table = Table {
-    rows: &[
-        ("medium", If(|v| is_one_of(v, &["", "Memory"]))),
-        ("sizeLimit", Yes),
-    ],
+    rows: &[("medium", Only(&["", "Memory"])), ("sizeLimit", Yes)],
 };
 
 /// ProjectedVolumeSource.

@@ -2,7 +2,7 @@
 
 use super::rule::Table;
 use super::tables::*;
-use super::{Support, support};
+use super::{Support, fields, support};
 use crate::decode::field_names;
 use crate::read::{Object, read_documents};
 use k8s_openapi::api::core::v1 as wire;
@@ -121,10 +121,6 @@ fn what_is_set_and_not_honoured_is_named_with_its_path() {
             "spec.volumes[0].projected.sources[1].serviceAccountToken: not supported yet",
         ),
         (
-            "  containers: [{name: a, ports: [{containerPort: 80, hostPort: 80}]}]",
-            "spec.containers[0].ports[0].hostPort: not supported yet",
-        ),
-        (
             "  containers: [{name: a, securityContext: {appArmorProfile: {type: Localhost}}}]",
             "spec.containers[0].securityContext.appArmorProfile.type: not supported yet",
         ),
@@ -137,11 +133,34 @@ fn what_is_set_and_not_honoured_is_named_with_its_path() {
 fn what_is_honoured_or_says_nothing_gets_no_note() {
     for spec in [
         "  containers: [{name: a, image: i, command: [x], env: [{name: A, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}]",
-        "  hostNetwork: true\n  containers: [{name: a, ports: [{containerPort: 80, hostPort: 80}]}]",
+        "  containers: [{name: a, ports: [{containerPort: 80, hostPort: 80, hostIP: 10.1.2.3}]}]",
         "  hostUsers: true\n  os: {name: linux}\n  ephemeralContainers: []",
         "  volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: 1Mi}}, {name: h, hostPath: {path: /x, type: File}}]",
         "  securityContext: {fsGroup: 1, seccompProfile: {type: RuntimeDefault}, appArmorProfile: {type: Unconfined}}",
     ] {
         assert_eq!(notes(spec), [""; 0], "{spec}");
     }
+}
+
+#[test]
+fn the_list_of_all_fields_agrees_with_what_is_said_of_a_pod() {
+    let rows = fields();
+    let paths: Vec<&str> = rows.iter().map(|row| row.path.as_str()).collect();
+    for path in [
+        "metadata.name",
+        "spec.containers[].env[].valueFrom.configMapKeyRef",
+        "spec.initContainers[].volumeMounts[].mountPath",
+        "spec.volumes[].projected.sources[].secret",
+        "spec.securityContext.fsGroup",
+    ] {
+        assert!(paths.contains(&path), "{path} is missing");
+    }
+    let mut once = paths.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), paths.len(), "a path stands twice");
+    let row = |path: &str| rows.iter().find(|r| r.path == path).unwrap();
+    assert_eq!(row("spec.hostUsers").note, "only `true`");
+    assert_eq!(row("spec.tolerations").support, Support::NoMeaningHere);
+    assert_eq!(row("spec.runtimeClassName").support, Support::NotSupported);
 }
