@@ -99,10 +99,63 @@ fn a_pod_whose_record_is_broken_is_ended_and_the_others_go_on() {
     });
     let log = std::fs::read_to_string(node.run_dir().join("node.log")).unwrap();
     assert!(
-        log.contains("cannot be read") && log.contains("has no record any more"),
+        log.contains("is damaged") && log.contains("has no record any more"),
         "{log}"
     );
     assert_eq!(node.status("e"), "Running");
+    let told = node.run(&["events"]).out;
+    assert!(told.contains("RecordDamaged"), "{told}");
+    let found = node.run(&["doctor"]).out;
+    assert!(found.contains("1 kept in"), "{found}");
+    node.finish();
+}
+
+#[test]
+fn a_sandbox_whose_record_is_changed_is_ended_by_its_cgroups_and_its_pod_runs_anew() {
+    let node = Node::new("damaged");
+    let pod = |name: &str| {
+        POD.replace("name: d}", &format!("name: {name}}}"))
+            .replace("Policy: Never", "Policy: Always")
+    };
+    for name in ["d", "e"] {
+        let file = node.file("pod.yaml", &pod(name));
+        node.run(&["run", "-d", &file]).ok();
+        node.wait_status(name, &["Running"]);
+    }
+    let id = |name: &str| {
+        let id = node.pod(name)["status"]["containerStatuses"][0]["containerID"].clone();
+        id.as_str()
+            .and_then(|i| i.rsplit('/').next())
+            .unwrap()
+            .to_owned()
+    };
+    let (first, other) = (id("d"), id("e"));
+    kill(node.daemon().expect("a daemon"));
+    let sandboxes = std::fs::read_dir(node.run_dir().join("sandboxes")).unwrap();
+    let of_it = sandboxes
+        .flatten()
+        .map(|e| e.path())
+        .find(|p| p.join("containers").join(&first).exists());
+    let record = of_it
+        .unwrap()
+        .join("containers")
+        .join(&first)
+        .join("record.json");
+    let mut bytes = std::fs::read(&record).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&record, bytes).unwrap();
+    until("its second run", Duration::from_secs(20), || {
+        node.status("d") == "Running" && id("d") != first
+    });
+    assert_eq!((node.status("e").as_str(), id("e")), ("Running", other));
+    assert!(!e2e::soak::processes::lives_in_cgroup(&first));
+    let told = node.run(&["events"]).out;
+    assert!(told.contains("RecordDamaged"), "{told}");
+    let kept = std::fs::read_dir(node.run_dir().join("quarantine")).unwrap();
+    assert_eq!(kept.count(), 1);
+    node.run(&["delete", "pod", "--all"]).ok();
+    node.nothing_left_of_pods();
     node.finish();
 }
 

@@ -80,11 +80,14 @@ pub(crate) fn not_started(cause: &str) -> Exit {
     }
 }
 
-/// The record in a supervisor's exit file; `None` while it holds none.
+/// The record in a supervisor's exit file; `None` while it holds none, or where it was changed since: then nobody knows how it ended.
 pub(crate) fn recorded(dir: &ContainerDir) -> Option<ExitRecord> {
+    // A line of JSON, one with its checksum, then padding. Before it is written there are zeros, and no line.
     let bytes = std::fs::read(dir.exit()).ok()?;
-    // Written whole before its first byte: NUL there says that there is none yet.
-    serde_json::from_slice(&bytes).ok()
+    let mut lines = bytes.split(|b| *b == b'\n');
+    let (body, sum) = (lines.next()?, lines.next()?);
+    let whole = sum == format!("{:08x}", crc32fast::hash(body)).as_bytes();
+    whole.then(|| serde_json::from_slice(body).ok())?
 }
 
 fn message(paths: &Paths, uid: &PodUid, config: &ContainerConfig, log: &Path, code: i32) -> String {

@@ -36,10 +36,12 @@ pub(crate) fn reserve_exit_file(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes an exit record into its reserved file: JSON, then line breaks up to [`EXIT_FILE`] bytes. The first byte is written last, so a
+/// Writes an exit record into its reserved file: one line of JSON, one with its checksum, then line breaks up to [`EXIT_FILE`] bytes. The first byte is written last, so a
 /// file that begins with `{` is whole, and one that begins with NUL says nothing yet.
 pub(crate) fn write_exit(path: &Path, record: &ExitRecord) -> io::Result<()> {
     let mut bytes = serde_json::to_vec(record)?;
+    let sum = format!("\n{:08x}\n", crc32fast::hash(&bytes));
+    bytes.extend_from_slice(sum.as_bytes());
     bytes.resize(bytes.len().max(EXIT_FILE), b'\n');
     let (first, rest) = bytes.split_at(1);
     let file = OpenOptions::new().write(true).open(path)?;
@@ -47,9 +49,13 @@ pub(crate) fn write_exit(path: &Path, record: &ExitRecord) -> io::Result<()> {
     file.write_all_at(first, 0)
 }
 
-/// The record in an exit file; `None` while it holds none.
+/// The record in an exit file; `None` while it holds none, or where it was changed since.
 pub(crate) fn read_exit(path: &Path) -> Option<ExitRecord> {
-    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    let bytes = std::fs::read(path).ok()?;
+    let mut lines = bytes.split(|b| *b == b'\n');
+    let (body, sum) = (lines.next()?, lines.next()?);
+    let whole = sum == format!("{:08x}", crc32fast::hash(body)).as_bytes();
+    whole.then(|| serde_json::from_slice(body).ok())?
 }
 
 /// Version of what is saved.
@@ -220,10 +226,16 @@ mod tests {
         write_exit(&path, &record).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len(), EXIT_FILE);
-        assert_eq!(
-            serde_json::from_slice::<ExitRecord>(&bytes).unwrap(),
-            record
-        );
+        assert_eq!(read_exit(&path), Some(record.clone()));
+        let length = bytes.iter().position(|b| *b == b'\n').unwrap() + 9;
+        for bit in 0..length * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &changed).unwrap();
+            assert_eq!(read_exit(&path), None, "bit {bit}");
+            std::fs::write(&path, &bytes[..bit / 8]).unwrap();
+            assert_eq!(read_exit(&path), None, "{} bytes", bit / 8);
+        }
         std::fs::remove_file(path).unwrap();
     }
 

@@ -4,7 +4,7 @@ use crate::answers::failure;
 use crate::logs::Which;
 use crate::poll::{Due, Token};
 use crate::replay::{Admission, Answer, Asker, Descriptors};
-use crate::state::{Supervisor, Then};
+use crate::state::{Supervisor, Then, Work};
 use nix::sys::signalfd::SignalFd;
 use pod_sys::pidfd;
 use pod_wire::supervisor::{Failure, ReplyBody, RequestBody};
@@ -45,6 +45,7 @@ impl Supervisor {
             if strangers {
                 strangers = !self.reap_strangers();
             }
+            self.tell_state();
             self.go_on_with_shutdown();
             self.rest();
         }
@@ -100,6 +101,12 @@ impl Supervisor {
             return Err(failure("request", "the sandbox is being shut down"));
         }
         match body {
+            // What a node daemon that was killed had asked for comes to its end first: told before that, the new one would take it for
+            // something that was never made.
+            RequestBody::State if self.is_making() => {
+                self.state_asked.push(asker);
+                Ok(Done::Later)
+            }
             RequestBody::State => Ok(Done::Now(self.all(), Descriptors::None)),
             RequestBody::Create(create) => self.create(asker, create, false).map(|()| Done::Later),
             RequestBody::CreateAndStart(create) => {
@@ -176,6 +183,22 @@ impl Supervisor {
                 self.begin_shutdown(asker);
                 Ok(Done::Later)
             }
+        }
+    }
+
+    /// Whether a launcher works on something that may come to run.
+    fn is_making(&self) -> bool {
+        let making = |w: &Work| matches!(w, Work::Create(_) | Work::Exec { .. });
+        self.operations.values().any(|o| making(&o.work))
+    }
+
+    /// Answers who asked for the state while something was being made.
+    fn tell_state(&mut self) {
+        if self.state_asked.is_empty() || self.is_making() {
+            return;
+        }
+        for asker in std::mem::take(&mut self.state_asked) {
+            self.answer(asker, Ok(self.all()), Descriptors::None);
         }
     }
 

@@ -32,6 +32,8 @@ pub(crate) struct Supervisor {
     pub(crate) removals: BTreeMap<u32, Removal>,
     pub(crate) connections: BTreeMap<u32, Connection>,
     pub(crate) replays: Replays,
+    /// Who asked for the state while something was being made.
+    pub(crate) state_asked: Vec<Asker>,
     /// Who asked for the end.
     pub(crate) shutdown: Option<Asker>,
     /// The end is reached: leave the loop once what is queued is sent.
@@ -224,6 +226,7 @@ impl Supervisor {
             removals: BTreeMap::new(),
             connections: BTreeMap::new(),
             replays: Replays::default(),
+            state_asked: Vec::new(),
             shutdown: None,
             ended: false,
             scratch: Scratch::default(),

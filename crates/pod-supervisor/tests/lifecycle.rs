@@ -57,7 +57,8 @@ fn an_exit_code_is_on_disk_before_anybody_is_told_and_stays_until_delete() {
     let names = [Descriptor::Process, Descriptor::Stdout, Descriptor::Stderr];
     assert_eq!(descriptors, names);
     let record = pod.node.exited("c1");
-    let written: ExitRecord = serde_json::from_slice(&fs::read(&exit_file).unwrap()).unwrap();
+    let text = fs::read_to_string(&exit_file).unwrap();
+    let written: ExitRecord = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     assert_eq!(record, written);
     assert_eq!(
         (record.code, record.signal, record.oom, record.dropped_lines),

@@ -118,3 +118,16 @@ fn a_peer_of_an_older_protocol_by_one_is_served() {
     let (bytes, _) = frame::recv(&socket).unwrap().unwrap();
     assert_eq!(bytes, br#"{"Reply":{"id":1,"result":{"Ok":{"State":[]}}}}"#);
 }
+
+#[test]
+fn what_a_killed_node_had_asked_for_is_made_before_the_next_one_is_told_the_state() {
+    let mut pod = Sandbox::new("making");
+    let container = pod.container("c1", "sleep 100");
+    pod.manner(&container, "slow");
+    let exit_file = container.exit_file.clone();
+    pod.node.ask(RequestBody::CreateAndStart(container));
+    until("it is being made", || exit_file.exists());
+    let mut next = pod.connect(2);
+    let (body, _) = next.ok(RequestBody::State);
+    assert_eq!(state(body), [("c1".to_owned(), None)]);
+}

@@ -111,8 +111,8 @@ pub struct CreateContainer {
     pub stdin: bool,
     /// Every cgroup folder (one a hierarchy) that create makes for it; removed by delete.
     pub cgroup_dirs: Vec<PathBuf>,
-    /// File for its exit record, preallocated at create: zeros until the record is there, then JSON padded with line breaks. A file
-    /// that begins with `{` is whole.
+    /// File for its exit record, preallocated at create: zeros until the record is there, then a line of JSON, a line with its CRC-32 as
+    /// eight hexadecimal digits, and line breaks as padding. A file that begins with `{` is whole.
     pub exit_file: PathBuf,
 }
 

@@ -62,6 +62,7 @@ pub(super) fn checks(places: &Places) -> Vec<Check> {
         16 << 20,
         "sockets and records of pods that run",
     ));
+    checks.push(quarantine(&places.root, &places.run));
     for (name, needed_for) in [
         (
             "podwright-supervisor",
@@ -73,6 +74,30 @@ pub(super) fn checks(places: &Places) -> Vec<Check> {
         checks.push(program(name, needed_for));
     }
     checks
+}
+
+/// Records that were set aside because they were cut off or changed.
+fn quarantine(root: &Path, run: &Path) -> Check {
+    let folders = [root, run].map(|f| f.join(pod_host::QUARANTINE));
+    let count = |f: &Path| std::fs::read_dir(f).map(Iterator::count).unwrap_or(0);
+    let kept: Vec<String> = folders
+        .iter()
+        .map(|f| (count(f), f))
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, f)| format!("{n} kept in {}", f.display()))
+        .collect();
+    let found = match kept.is_empty() {
+        true => "none".to_owned(),
+        false => kept.join(", "),
+    };
+    Check::of(
+        "damaged records",
+        kept.is_empty(),
+        State::Warn,
+        found,
+        "pods to be found again after a restart",
+        "look at the files and at the disk, then remove the folder; `podwright events` names the pods",
+    )
 }
 
 fn number(
