@@ -1,6 +1,7 @@
 //! The command line: what can be asked. Man pages and completions are made from these very definitions.
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use pod_manifest::Compat;
 use std::path::PathBuf;
 
 /// Runs Kubernetes Pods on one Linux node: init containers in order, then the app containers.
@@ -148,6 +149,20 @@ pub struct NamespaceArg {
     pub namespace: Option<String>,
 }
 
+/// Which Kubernetes manifests are read for, and objects are printed for.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct CompatArg {
+    /// Take init containers from annotations, and print them so, as Kubernetes 1.5, 1.6 or 1.7 did.
+    #[arg(
+        id = "api-compat",
+        long = "api-compat",
+        value_name = "VERSION",
+        default_value_t,
+        hide_default_value = true
+    )]
+    pub version: Compat,
+}
+
 impl NamespaceArg {
     /// The namespace of names without one.
     pub fn or_default(&self) -> &str {
@@ -185,6 +200,9 @@ pub struct RunArgs {
     /// The manifest: a file, a folder, or - for standard input.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// The Kubernetes that the manifest was written for.
+    #[command(flatten)]
+    pub compat: CompatArg,
     /// Return as soon as the pod is created.
     #[arg(short = 'd', long)]
     pub detach: bool,
@@ -214,6 +232,9 @@ pub struct CreateArgs {
     /// The manifest: a file, a folder, or - for standard input.
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// The Kubernetes that the manifest was written for.
+    #[command(flatten)]
+    pub compat: CompatArg,
     /// Delete pods of the same names first; replace ConfigMaps and Secrets.
     #[arg(long)]
     pub replace: bool,
@@ -272,6 +293,9 @@ pub struct DescribeArgs {
     /// Files with the names.
     #[command(flatten)]
     pub files: FileArg,
+    /// The Kubernetes that pods are printed for (yaml, json).
+    #[command(flatten)]
+    pub compat: CompatArg,
     /// The namespace.
     #[command(flatten)]
     pub namespace: NamespaceArg,
@@ -511,6 +535,9 @@ pub struct PlanArgs {
     /// The manifest: a file, a folder, or - for standard input. Or pod/NAME: what comes next for a pod that exists.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+    /// The Kubernetes that the manifest was written for.
+    #[command(flatten)]
+    pub compat: CompatArg,
     /// How to print.
     #[arg(short = 'o', long, value_name = "FORMAT")]
     pub output: Option<DataOutput>,

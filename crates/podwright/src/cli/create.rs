@@ -19,7 +19,7 @@ use serde_json::Value;
 /// Creates every object of the files.
 pub async fn create(args: &CreateArgs, places: &Places) -> Outcome<u8> {
     let namespace = args.namespace.namespace.as_deref();
-    let sources = manifest::read(&args.files)?;
+    let sources = manifest::read_as(&args.files, args.compat.version)?;
     check(&sources, namespace, args.allow_unsupported)?;
     let client = connect(places).await?;
     let how = How {

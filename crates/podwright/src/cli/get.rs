@@ -148,7 +148,9 @@ impl View<'_> {
                 .iter()
                 .flat_map(|(_, objects)| objects.clone())
                 .collect();
-            return print(&data(&list_or_one(all, asked_for_one), format)?);
+            let mut shown = list_or_one(all, asked_for_one);
+            pod_manifest::mirror(&mut shown, self.args.compat.version);
+            return print(&data(&shown, format)?);
         }
         let shown: Vec<_> = found
             .iter()
@@ -193,7 +195,9 @@ impl View<'_> {
         while let Some(event) = stream.next().await? {
             let gone = event.kind == pod_api::feed::ChangeKind::Deleted;
             if let Some(format) = data_format(self.args.output) {
-                print(&data(&event.object, format)?)?;
+                let mut object = event.object;
+                pod_manifest::mirror(&mut object, self.args.compat.version);
+                print(&data(&object, format)?)?;
             } else if self.args.output == Some(Output::Name) {
                 print(&name_line(kind, &event.object))?;
             } else {

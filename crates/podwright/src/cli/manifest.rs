@@ -2,7 +2,7 @@
 
 use super::exit::{Code, Failure, Outcome};
 use pod_api::client::Resource;
-use pod_manifest::{Document, Object};
+use pod_manifest::{Compat, Document, Object};
 use serde_json::Value;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -76,12 +76,17 @@ impl Source {
 
 /// Every object of these files, in their order; in a folder by name.
 pub fn read(files: &[PathBuf]) -> Outcome<Vec<Source>> {
+    read_as(files, Compat::Current)
+}
+
+/// The same for manifests that were written for an older Kubernetes.
+pub fn read_as(files: &[PathBuf], compat: Compat) -> Outcome<Vec<Source>> {
     let mut all = Vec::new();
     let mut failures = Vec::new();
     for path in files {
         for file in expand(path)? {
             let (name, text) = text_of(&file)?;
-            match pod_manifest::read_documents(&name, &text) {
+            match pod_manifest::read_documents_as(&name, &text, compat) {
                 Ok(documents) => all.extend(documents.into_iter().map(|d| source(&name, d))),
                 Err(problems) => failures.push(problems.to_string()),
             }

@@ -21,7 +21,7 @@ pub fn plan(args: &PlanArgs, places: &Places) -> Outcome<u8> {
     let node = facts(args, places)?;
     let mut views = Vec::new();
     let mut problems = Vec::new();
-    for source in manifest::read(&args.files)? {
+    for source in manifest::read_as(&args.files, args.compat.version)? {
         for warning in &source.warnings {
             note(&format!("Warning: {warning}"));
         }

@@ -58,7 +58,7 @@ fn writable(file: &Path) -> Outcome<()> {
 /// `None`: detached.
 async fn run_inner(args: &RunArgs, places: &Places, style: Style) -> Outcome<Option<End>> {
     let namespace = args.namespace.namespace.as_deref();
-    let sources = manifest::read(&args.files)?;
+    let sources = manifest::read_as(&args.files, args.compat.version)?;
     let pods = sources
         .iter()
         .filter(|s| s.resource() == Resource::Pods)
