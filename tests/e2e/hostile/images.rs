@@ -6,6 +6,7 @@ use serde_json::json;
 
 #[test]
 fn s01_s09_s11_an_image_made_to_break_out_runs_as_any_other() {
+    apart!(s01_s09_s11_an_image_made_to_break_out_runs_as_any_other);
     let h = Hostile::new("s01");
     let canary = h.node.folder().join("canary").display().to_string();
     let up = format!("../../../../../../../..{canary}");
@@ -55,6 +56,7 @@ fn s01_s09_s11_an_image_made_to_break_out_runs_as_any_other() {
 
 #[test]
 fn s06_a_working_directory_behind_a_descriptor_is_never_the_nodes() {
+    apart!(s06_a_working_directory_behind_a_descriptor_is_never_the_nodes);
     let h = Hostile::new("s06cwd");
     import(
         &h.node,
@@ -103,6 +105,7 @@ fn s06_a_working_directory_behind_a_descriptor_is_never_the_nodes() {
 
 #[test]
 fn s19_a_hostile_etc_neither_hangs_nor_reads_the_node() {
+    apart!(s19_a_hostile_etc_neither_hangs_nor_reads_the_node);
     let h = Hostile::new("s19");
     let secret = h.secret().display().to_string();
     let many: String = (0..20_000)
@@ -167,6 +170,7 @@ fn s19_a_hostile_etc_neither_hangs_nor_reads_the_node() {
 
 #[test]
 fn s28_nothing_in_an_image_config_steers_the_node() {
+    apart!(s28_nothing_in_an_image_config_steers_the_node);
     let h = Hostile::new("s28");
     let touch = format!("touch {}", h.node.folder().join("canary/steered").display());
     let own = [
@@ -213,6 +217,7 @@ fn s28_nothing_in_an_image_config_steers_the_node() {
 
 #[test]
 fn s29_a_user_that_overflows_is_never_root() {
+    apart!(s29_a_user_that_overflows_is_never_root);
     let h = Hostile::new("s29");
     let users = [
         "4294967296",

@@ -19,6 +19,7 @@ fn sleeper(node: &Node, context: &str) {
 
 #[test]
 fn s04_a_process_that_is_started_later_has_no_more_rights_than_the_first() {
+    apart!(s04_a_process_that_is_started_later_has_no_more_rights_than_the_first);
     let h = Hostile::new("s04");
     for (context, root) in [
         ("", true),
@@ -72,6 +73,7 @@ fn s04_a_process_that_is_started_later_has_no_more_rights_than_the_first() {
 
 #[test]
 fn s06_descriptors_and_variables_of_the_daemon_reach_no_container() {
+    apart!(s06_descriptors_and_variables_of_the_daemon_reach_no_container);
     // The first command starts the daemon, which so inherits what a careless parent has.
     let node = Node::empty("s06");
     let leaks: Vec<fs::File> = (0..50).map(|_| fs::File::open("/").unwrap()).collect();
@@ -140,6 +142,7 @@ fn below(folder: &Path) -> Vec<(PathBuf, fs::Metadata)> {
 
 #[test]
 fn s14_s37_there_are_no_abstract_sockets_and_the_named_ones_are_roots() {
+    apart!(s14_s37_there_are_no_abstract_sockets_and_the_named_ones_are_roots);
     let h = Hostile::new("s14");
     let text = "apiVersion: v1\nkind: Pod\nmetadata: {name: s}\nspec:\n  hostNetwork: true\n  terminationGracePeriodSeconds: 0\n  containers:\n  - {name: app, image: busybox, command: [sleep, '1000']}\n";
     let file = h.node.file("pod.yaml", text);
@@ -163,9 +166,8 @@ fn s14_s37_there_are_no_abstract_sockets_and_the_named_ones_are_roots() {
     );
     for (path, _) in sockets {
         // libcontainer's own has whatever mode the umask left; no other user gets as far as to it.
-        let private = |folder: &Path| {
-            fs::metadata(folder).is_ok_and(|m| m.permissions().mode() & 0o077 == 0)
-        };
+        let private =
+            |folder: &Path| fs::metadata(folder).is_ok_and(|m| m.permissions().mode() & 0o077 == 0);
         assert!(path.ancestors().skip(1).any(private), "{}", path.display());
     }
     assert_eq!(
@@ -178,6 +180,7 @@ fn s14_s37_there_are_no_abstract_sockets_and_the_named_ones_are_roots() {
 
 #[test]
 fn s15_no_other_user_gets_into_any_folder_of_the_node() {
+    apart!(s15_no_other_user_gets_into_any_folder_of_the_node);
     let h = Hostile::new("s15");
     // As an older version, or a package, could have left them.
     h.node.run(&["reset", "--yes"]).ok();
@@ -215,6 +218,7 @@ fn s15_no_other_user_gets_into_any_folder_of_the_node() {
 
 #[test]
 fn s16_an_exec_whose_child_stays_behind_returns_and_leaves_nothing() {
+    apart!(s16_an_exec_whose_child_stays_behind_returns_and_leaves_nothing);
     let h = Hostile::new("s16");
     sleeper(&h.node, "");
     let daemon = h.node.daemon().expect("a daemon");
@@ -267,6 +271,7 @@ fn resident(pid: u32) -> u64 {
 
 #[test]
 fn s17_output_that_nobody_reads_fills_no_memory() {
+    apart!(s17_output_that_nobody_reads_fills_no_memory);
     let h = Hostile::new("s17");
     sleeper(&h.node, "");
     let daemon = h.node.daemon().expect("a daemon");

@@ -1,10 +1,22 @@
 //! Hostile images and containers through the whole of podwright. The names carry the ids of THREATS.md; what concerns one crate alone is
 //! tested there. One oracle for all: the canary beside the node, and what the leak check at the end says of the machine.
 
+/// Goes on in namespaces of the case's own only.
+macro_rules! apart {
+    ($case:ident) => {
+        let mut inside = false;
+        e2e::apart(module_path!(), stringify!($case), || inside = true);
+        if !inside {
+            return;
+        }
+    };
+}
+
 mod calls;
 mod images;
 mod leaks;
 mod secrets;
+mod table;
 mod volumes;
 
 use e2e::Node;

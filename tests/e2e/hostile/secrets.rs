@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 #[test]
 fn s32_control_characters_arrive_as_they_are_and_make_no_new_lines_of_files() {
+    apart!(s32_control_characters_arrive_as_they_are_and_make_no_new_lines_of_files);
     let h = Hostile::new("s32");
     let odd = "a\\nb\\rc\\u2028d\\te=f;g";
     let text = format!(
@@ -75,6 +76,7 @@ fn s32_control_characters_arrive_as_they_are_and_make_no_new_lines_of_files() {
 
 #[test]
 fn s36_a_secret_is_in_no_log_no_argument_and_no_environment_of_ours() {
+    apart!(s36_a_secret_is_in_no_log_no_argument_and_no_environment_of_ours);
     const MARK: &str = "Marker-7f3a9c51-of-a-secret";
     let h = Hostile::new("s36");
     let text = format!(
@@ -185,6 +187,7 @@ fn s36_a_secret_is_in_no_log_no_argument_and_no_environment_of_ours() {
 
 #[test]
 fn s40_annotations_are_words_and_steer_nothing() {
+    apart!(s40_annotations_are_words_and_steer_nothing);
     let h = Hostile::new("s40");
     let touch = h.node.folder().join("canary/steered").display().to_string();
     let keys = [

@@ -5,6 +5,7 @@ use std::fs;
 
 #[test]
 fn s20_a_log_that_a_container_replaces_is_neither_read_nor_written_through() {
+    apart!(s20_a_log_that_a_container_replaces_is_neither_read_nor_written_through);
     let h = Hostile::new("s20");
     let secret = h.secret().display().to_string();
     let logs = h.node.folder().join("logs").display().to_string();
@@ -68,6 +69,7 @@ fn prepared(name: &str, plant: &str, sub: &str) -> String {
 
 #[test]
 fn s21_a_sub_path_through_a_planted_link_stays_in_the_volume() {
+    apart!(s21_a_sub_path_through_a_planted_link_stays_in_the_volume);
     let h = Hostile::new("s21");
     let canary = h.node.folder().join("canary").display().to_string();
     let up = format!("../../../../../../../../../../../..{canary}");
@@ -123,6 +125,7 @@ fn s21_a_sub_path_through_a_planted_link_stays_in_the_volume() {
 
 #[test]
 fn s21_a_sub_path_that_is_exchanged_while_it_is_mounted_stays_in_the_volume() {
+    apart!(s21_a_sub_path_that_is_exchanged_while_it_is_mounted_stays_in_the_volume);
     let h = Hostile::new("s21race");
     let canary = h.node.folder().join("canary").display().to_string();
     // The one exchanges a folder and a link for ever, the other is started over and over with a part of the volume.
@@ -149,6 +152,7 @@ fn s21_a_sub_path_that_is_exchanged_while_it_is_mounted_stays_in_the_volume() {
 
 #[test]
 fn s03_a_mount_below_a_shared_volume_whose_link_leads_out_stays_inside() {
+    apart!(s03_a_mount_below_a_shared_volume_whose_link_leads_out_stays_inside);
     let h = Hostile::new("s03");
     let canary = h.node.folder().join("canary").display().to_string();
     for (n, target) in [
@@ -187,6 +191,7 @@ fn s03_a_mount_below_a_shared_volume_whose_link_leads_out_stays_inside() {
 
 #[test]
 fn s22_a_container_cannot_change_its_config_files_and_an_update_writes_through_nothing() {
+    apart!(s22_a_container_cannot_change_its_config_files_and_an_update_writes_through_nothing);
     let h = Hostile::new("s22");
     let canary = h.node.folder().join("canary").display().to_string();
     let map = |text: &str| {
@@ -228,6 +233,7 @@ fn s22_a_container_cannot_change_its_config_files_and_an_update_writes_through_n
 
 #[test]
 fn s24_a_termination_message_is_the_last_4096_bytes_of_our_own_file() {
+    apart!(s24_a_termination_message_is_the_last_4096_bytes_of_our_own_file);
     let h = Hostile::new("s24");
     let secret = h.secret().display().to_string();
     let message = |path: &str, plant: &str, script: &str| {

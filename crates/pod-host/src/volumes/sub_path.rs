@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn s21_a_folder_exchanged_with_a_link_between_check_and_use_leads_nowhere() {
         for point in ["missing and made", "made and opened", "all made and opened"] {
-            for sub in ["x/new", "x/new/deep", "x/y/new"] {
+            for sub in ["x/y", "x/new", "x/new/deep", "x/y/new"] {
                 let (_dir, volume, outside) = trap();
                 let again = volume.clone();
                 super::super::between::at(point, move || exchange(&again));
