@@ -1,12 +1,13 @@
 //! Long runs that break a node on purpose: `hack/soak` starts them in namespaces of their own, of which this program is PID 1.
 
 use e2e::soak::tally::Tally;
-use e2e::soak::{kills, recovery, syscalls, threats};
+use e2e::soak::{exits, kills, recovery, syscalls, threats};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: soak kills N [--seed S]
        soak syscalls [--shard I/N] [--sample N] [--seed S] [--resume] [--record] [--only OP[-PROCESS]]...
+       soak exits N
        soak recovery [PODS] [ROUNDS]
        soak threats [ROUNDS]";
 
@@ -123,6 +124,11 @@ fn run(arguments: &[String]) -> Result<bool, String> {
     };
     match verb {
         "kills" => Ok(tell(&kills::kills(*plain.first().ok_or(USAGE)?, seed))),
+        "exits" => {
+            let found = exits::exits(*plain.first().ok_or(USAGE)?);
+            println!("{found}");
+            Ok(found.is_clean())
+        }
         "recovery" => Ok(tell(&recovery::recovery(
             small(plain.first(), 100)?,
             small(plain.get(1), 5)?,

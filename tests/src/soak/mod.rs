@@ -4,6 +4,7 @@
 //! kills, syscalls, recovery ─▶ life (one pod from create to delete, killed in between) ─▶ processes, tally
 //! ```
 
+pub mod exits;
 pub mod kills;
 pub mod life;
 pub mod processes;
