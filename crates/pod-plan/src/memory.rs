@@ -222,12 +222,10 @@ impl Memory {
                 self.hold(step, now);
                 Noted::stop(failed_kill(failure))
             }
+            // Upstream a collector removes these and tells only its log; here a deletion waits for them, so its user is told why.
             Step::RemoveContainer { .. } | Step::RemoveSandbox { .. } | Step::RemovePod => {
                 self.hold(step, now);
-                Noted {
-                    events: Vec::new(),
-                    stop: true,
-                }
+                Noted::stop(failed_kill(failure))
             }
         }
     }
