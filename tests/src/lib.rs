@@ -16,6 +16,7 @@
 pub mod apart;
 pub mod guest;
 pub mod hostile_image;
+pub mod lan;
 pub mod leak;
 pub mod node;
 pub mod soak;

@@ -9,6 +9,7 @@ use pod_model::event::Event;
 use pod_model::ids::PodRef;
 use pod_model::pod::Pod;
 use pod_model::runtime::PodRuntime;
+use pod_model::service::Service;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -72,6 +73,19 @@ pub trait Backend: Send + Sync + 'static {
         kind: ConfigKind,
         key: &Key,
     ) -> impl Future<Output = ApiResult<()>> + Send;
+
+    /// Services.
+    fn services(&self) -> &Arc<Feed<ServiceRecord>>;
+
+    /// Keeps a Service, and gives it a virtual address where it is to have one. `replace`: there must be one; else there must be none.
+    fn put_service(
+        &self,
+        service: ServiceRecord,
+        replace: bool,
+    ) -> impl Future<Output = ApiResult<()>> + Send;
+
+    /// Forgets a Service.
+    fn delete_service(&self, key: &Key) -> impl Future<Output = ApiResult<()>> + Send;
 
     /// All images.
     fn images(&self) -> impl Future<Output = ApiResult<Vec<ImageRecord>>> + Send;
@@ -208,6 +222,22 @@ impl std::fmt::Debug for ConfigRecord {
             self.name,
             self.data.len()
         )
+    }
+}
+
+/// A Service. Serde form: what a node keeps on disk.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceRecord {
+    /// As podwright reads it; uid, creation time and address are set by the node.
+    pub service: Service,
+    /// The object as v1 JSON, with defaults; what the node sets is taken from `service`.
+    pub object: Value,
+}
+
+impl ServiceRecord {
+    /// Namespace and name.
+    pub fn key(&self) -> Key {
+        Key::new(self.service.namespace.as_str(), self.service.name.as_str())
     }
 }
 

@@ -1,11 +1,12 @@
 //! Records of the node as Kubernetes JSON, and that JSON as values again.
 
-use crate::backend::{ConfigRecord, PodRecord};
+use crate::backend::{ConfigRecord, PodRecord, ServiceRecord};
 use crate::feed::Key;
 use jiff::Timestamp;
 use pod_model::event::{Event, EventKind};
 use pod_model::ids::PodRef;
 use pod_model::pod::Pod;
+use pod_model::service::{Service, ServiceAddress};
 use pod_model::status::PodStatus;
 use pod_print::describe::{Extras, SpreadConstraint, Toleration};
 use serde::de::Error as _;
@@ -91,6 +92,40 @@ pub fn config_value(record: &ConfigRecord, version: u64) -> Value {
     object.into()
 }
 
+/// `v1.Service`.
+pub fn service_value(record: &ServiceRecord, version: u64) -> Value {
+    let service = &record.service;
+    let mut object = as_map(record.object.clone());
+    let mut metadata = as_map(object.remove("metadata").unwrap_or_default());
+    metadata.insert("name".to_owned(), plain(&service.name));
+    metadata.insert("namespace".to_owned(), plain(&service.namespace));
+    metadata.insert("uid".to_owned(), service.uid.clone().into());
+    metadata.insert("resourceVersion".to_owned(), version.to_string().into());
+    metadata.insert(
+        "creationTimestamp".to_owned(),
+        seconds(service.creation_timestamp),
+    );
+    let mut spec = as_map(object.remove("spec").unwrap_or_default());
+    let address = match service.address {
+        ServiceAddress::Fixed(ip) => Some(ip.to_string()),
+        ServiceAddress::Headless => Some("None".to_owned()),
+        ServiceAddress::Any => None,
+    };
+    if let Some(address) = address {
+        spec.insert("clusterIP".to_owned(), address.clone().into());
+        spec.insert("clusterIPs".to_owned(), json!([address]));
+    }
+    spec.insert("ipFamilies".to_owned(), json!(["IPv4"]));
+    spec.insert("ipFamilyPolicy".to_owned(), "SingleStack".into());
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata,
+        "spec": spec,
+        "status": {"loadBalancer": {}},
+    })
+}
+
 /// `v1.Event`.
 pub fn event_value(key: &Key, event: &Event, version: u64) -> Value {
     json!({
@@ -166,6 +201,12 @@ pub fn event_of(value: &Value) -> Result<Event, serde_json::Error> {
 /// A pod as it came over the wire: what podwright reads of it, and what only `describe` shows.
 pub fn pod_of(value: &Value) -> Result<(Pod, Extras), serde_json::Error> {
     Ok((Pod::deserialize(value)?, extras_of(value)))
+}
+
+/// A Service as it came over the wire.
+pub fn service_of(value: &Value) -> Result<Service, serde_json::Error> {
+    let service = pod_manifest::wire::Service::deserialize(value)?;
+    pod_manifest::service_to_model(&service).map_err(serde_json::Error::custom)
 }
 
 fn extras_of(pod: &Value) -> Extras {

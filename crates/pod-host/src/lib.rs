@@ -15,6 +15,7 @@ mod failure;
 mod host;
 mod inspect;
 mod intents;
+mod networks;
 mod node;
 mod node_state;
 mod options;
@@ -31,6 +32,7 @@ mod volumes;
 
 pub use host::{NodeHost, Opened};
 pub use inspect::{HelperProcess, remove_empty_cgroups};
+pub use networks::SandboxNetwork;
 pub use options::{HostOptions, LogLimits, Programs};
 pub use quarantine::{QUARANTINE, set_aside};
 pub use records::{sealed, unsealed};

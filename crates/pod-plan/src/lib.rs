@@ -6,6 +6,7 @@ pub mod back_off;
 pub mod configs;
 mod draft;
 mod ending;
+pub mod endpoints;
 pub mod events;
 pub mod failure;
 mod housekeeping;

@@ -7,6 +7,7 @@ pub mod explain;
 pub mod image;
 pub mod plan_view;
 pub mod pod_row;
+pub mod service;
 pub mod table;
 pub mod tabs;
 pub mod text;

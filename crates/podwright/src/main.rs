@@ -24,6 +24,7 @@ fn run_node(start: cli::NodeStart) -> anyhow::Result<()> {
             cgroup_root,
             idle: start.idle,
         },
+        network: start.places.network.options()?,
         ready: start.ready,
     })
 }

@@ -60,6 +60,7 @@ pub(super) async fn core() -> Json<Value> {
             resource("pods/log", "", "Pod", &[], &["get"]),
             resource("pods/status", "", "Pod", &[], &["get"]),
             resource("secrets", "secret", "Secret", &[], &config),
+            resource("services", "service", "Service", &["svc"], &config),
         ],
     }))
 }

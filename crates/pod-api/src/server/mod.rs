@@ -11,6 +11,7 @@ mod logs;
 mod own;
 mod pods;
 mod selection;
+mod services;
 mod watching;
 
 use crate::backend::{Backend, ConfigKind};
@@ -60,6 +61,7 @@ pub fn routes<B: Backend>(backend: Arc<B>) -> Router {
         .merge(kubernetes())
         .merge(config_routes(ConfigKind::ConfigMap))
         .merge(config_routes(ConfigKind::Secret))
+        .merge(service_routes())
         .nest("/apis/podwright.io/v1", own_group())
         .fallback(answer::no_such_path)
         .method_not_allowed_fallback(answer::no_such_verb)
@@ -123,6 +125,21 @@ fn config_routes<B: Backend>(kind: ConfigKind) -> Router<Arc<B>> {
             get(move |state, path| configs::get::<B>(kind, state, path))
                 .put(move |state, path, body| configs::replace::<B>(kind, state, path, body))
                 .delete(move |state, path| configs::delete::<B>(kind, state, path)),
+        )
+}
+
+fn service_routes<B: Backend>() -> Router<Arc<B>> {
+    Router::new()
+        .route("/api/v1/services", get(services::list_all::<B>))
+        .route(
+            "/api/v1/namespaces/{namespace}/services",
+            get(services::list::<B>).post(services::create::<B>),
+        )
+        .route(
+            "/api/v1/namespaces/{namespace}/services/{name}",
+            get(services::get::<B>)
+                .put(services::replace::<B>)
+                .delete(services::delete::<B>),
         )
 }
 

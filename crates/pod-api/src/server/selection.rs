@@ -1,6 +1,6 @@
 //! Which objects of a feed a request means, and what can be asked of each kind.
 
-use crate::backend::{ApiResult, ConfigRecord, PodRecord};
+use crate::backend::{ApiResult, ConfigRecord, PodRecord, ServiceRecord};
 use crate::error::ApiError;
 use crate::feed::Key;
 use crate::selector::{FieldSelector, LabelSelector};
@@ -110,6 +110,34 @@ impl Served for ConfigRecord {
                 let kind = self.object.get("type").and_then(Value::as_str);
                 kind.unwrap_or_default().to_owned()
             }
+            _ => metadata_field(key, name),
+        }
+    }
+}
+
+impl Served for ServiceRecord {
+    const FIELDS: &'static [&'static str] = &[
+        "metadata.name",
+        "metadata.namespace",
+        "spec.clusterIP",
+        "spec.type",
+    ];
+
+    fn value(&self, _: &Key, version: u64) -> Value {
+        wire::service_value(self, version)
+    }
+
+    fn labels(&self) -> BTreeMap<String, String> {
+        self.service.labels.clone()
+    }
+
+    fn field(&self, key: &Key, name: &str) -> String {
+        match name {
+            "spec.clusterIP" => match self.service.address.ip() {
+                Some(ip) => ip.to_string(),
+                None => "None".to_owned(),
+            },
+            "spec.type" => "ClusterIP".to_owned(),
             _ => metadata_field(key, name),
         }
     }

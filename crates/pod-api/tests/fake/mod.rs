@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use pod_api::backend::{
     ApiResult, Attempts, Backend, ConfigKind, ConfigRecord, DeleteOptions, ImageImport,
-    ImageRecord, NewPod, NodeInfo, PodRecord, Progress,
+    ImageRecord, NewPod, NodeInfo, PodRecord, Progress, ServiceRecord,
 };
 use pod_api::client::Client;
 use pod_api::error::ApiError;
@@ -30,6 +30,7 @@ pub(crate) struct Fake {
     pub(crate) events: EventLog,
     maps: Arc<Feed<ConfigRecord>>,
     secrets: Arc<Feed<ConfigRecord>>,
+    services: Arc<Feed<ServiceRecord>>,
     logs: PathBuf,
 }
 
@@ -64,7 +65,8 @@ impl Node {
             pods: Arc::new(Feed::new(versions.clone())),
             events: EventLog::new(versions.clone()),
             maps: Arc::new(Feed::new(versions.clone())),
-            secrets: Arc::new(Feed::new(versions)),
+            secrets: Arc::new(Feed::new(versions.clone())),
+            services: Arc::new(Feed::new(versions)),
             logs: run.path().join("logs"),
         });
         let server = Server::bind(run.path(), Arc::clone(&node)).unwrap();
@@ -214,6 +216,28 @@ impl Backend for Fake {
             _ => {}
         }
         feed.put(config.key(), config);
+        Ok(())
+    }
+
+    fn services(&self) -> &Arc<Feed<ServiceRecord>> {
+        &self.services
+    }
+
+    async fn put_service(&self, service: ServiceRecord, replace: bool) -> ApiResult<()> {
+        match (self.services.get(&service.key()), replace) {
+            (Some(_), false) => {
+                let name = service.key().name;
+                return Err(ApiError::already_exists("services", &name));
+            }
+            (None, true) => return Err(ApiError::not_found("services", &service.key().name)),
+            _ => {}
+        }
+        self.services.put(service.key(), service);
+        Ok(())
+    }
+
+    async fn delete_service(&self, key: &Key) -> ApiResult<()> {
+        self.services.remove(key);
         Ok(())
     }
 

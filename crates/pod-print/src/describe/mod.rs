@@ -200,7 +200,7 @@ fn seccomp(out: &mut Indented, profile: &Profile, level: usize, path_level: usiz
 }
 
 /// `Title:  a=1`, further pairs below the first.
-fn pairs(out: &mut Indented, title: &str, map: &BTreeMap<String, String>) {
+pub(crate) fn pairs(out: &mut Indented, title: &str, map: &BTreeMap<String, String>) {
     if map.is_empty() {
         out.line(0, format!("{title}:\t<none>"));
     }
@@ -225,7 +225,7 @@ const LONG: usize = 140;
 /// Holds the whole object once more: never shown.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-fn annotations(out: &mut Indented, map: &BTreeMap<String, String>) {
+pub(crate) fn annotations(out: &mut Indented, map: &BTreeMap<String, String>) {
     let mut head = "Annotations:".to_owned();
     for (key, value) in map.iter().filter(|(key, _)| *key != LAST_APPLIED) {
         let value = value.strip_suffix('\n').unwrap_or(value);

@@ -77,6 +77,72 @@ pub struct PlaceArgs {
         help_heading = "Global options"
     )]
     pub logs: Option<PathBuf>,
+    /// Its pods' network.
+    #[command(flatten)]
+    pub network: NetworkArgs,
+}
+
+/// The network of a node's pods. Read when its daemon starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
+pub struct NetworkArgs {
+    /// Which network pods get: bridge, none (loopback only), or auto: the bridge where this node permits it.
+    #[arg(
+        long,
+        global = true,
+        value_name = "MODE",
+        env = "PODWRIGHT_NETWORK",
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = "Global options"
+    )]
+    pub network: NetworkChoice,
+    /// Name of the bridge [default: podwright0; another one where --run is given].
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        env = "PODWRIGHT_BRIDGE",
+        help_heading = "Global options"
+    )]
+    pub bridge: Option<String>,
+    /// Addresses of pods [default: the first of 10.88.0.0/24, 10.88.1.0/24, … that this node does not route].
+    #[arg(
+        long,
+        global = true,
+        value_name = "CIDR",
+        env = "PODWRIGHT_SUBNET",
+        help_heading = "Global options"
+    )]
+    pub subnet: Option<String>,
+    /// Virtual addresses of Services [default: likewise, of 10.89.0.0/24, …].
+    #[arg(
+        long,
+        global = true,
+        value_name = "CIDR",
+        env = "PODWRIGHT_SERVICE_SUBNET",
+        help_heading = "Global options"
+    )]
+    pub service_subnet: Option<String>,
+}
+
+/// Which network pods get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum NetworkChoice {
+    #[default]
+    Auto,
+    Bridge,
+    None,
+}
+
+impl NetworkChoice {
+    /// As the command line has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            NetworkChoice::Auto => "auto",
+            NetworkChoice::Bridge => "bridge",
+            NetworkChoice::None => "none",
+        }
+    }
 }
 
 /// When to use colours.

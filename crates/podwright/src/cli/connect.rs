@@ -1,7 +1,9 @@
 //! Reaching the node daemon, and starting one where none runs.
 
-use super::args::PlaceArgs;
+use super::args::{NetworkArgs, NetworkChoice, PlaceArgs};
 use super::exit::{Code, Failure, Outcome};
+use crate::node::{Choice, NetworkOptions};
+use ipnet::Ipv4Net;
 use pod_api::client::{Client, ClientError};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -21,6 +23,43 @@ pub struct Places {
     pub logs: PathBuf,
     /// Everything lives in cgroups below this one.
     pub cgroup_root: String,
+    /// Its pods' network.
+    pub network: NetworkArgs,
+}
+
+impl NetworkArgs {
+    /// As the daemon takes it.
+    pub fn options(&self) -> anyhow::Result<NetworkOptions> {
+        let subnet = |option: &str, text: &Option<String>| {
+            let read = text.as_ref().map(|t| t.parse::<Ipv4Net>());
+            read.transpose().map_err(|e| {
+                anyhow::anyhow!("{option} {:?}: {e}; it is an IPv4 subnet such as 10.88.0.0/24", text.as_deref().unwrap_or_default())
+            })
+        };
+        Ok(NetworkOptions {
+            choice: match self.network {
+                NetworkChoice::Auto => Choice::Auto,
+                NetworkChoice::Bridge => Choice::Bridge,
+                NetworkChoice::None => Choice::None,
+            },
+            bridge: self.bridge.clone(),
+            pods: subnet("--subnet", &self.subnet)?,
+            services: subnet("--service-subnet", &self.service_subnet)?,
+        })
+    }
+
+    /// As arguments of the daemon.
+    fn arguments(&self) -> Vec<&str> {
+        let mut all = vec!["--network", self.network.as_str()];
+        for (option, value) in [
+            ("--bridge", &self.bridge),
+            ("--subnet", &self.subnet),
+            ("--service-subnet", &self.service_subnet),
+        ] {
+            all.extend(value.iter().flat_map(|v| [option, v.as_str()]));
+        }
+        all
+    }
 }
 
 /// Root of the state where none is given.
@@ -46,6 +85,7 @@ impl Places {
             run: absolute(&args.run)?,
             logs,
             cgroup_root: args.cgroup_root.clone(),
+            network: args.network.clone(),
         })
     }
 
@@ -179,6 +219,7 @@ fn spawn(places: &Places, log: &File) -> Outcome<Child> {
         .arg(&places.logs)
         .arg("--cgroup-root")
         .arg(&places.cgroup_root)
+        .args(places.network.arguments())
         .args(["node", "--on-demand"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

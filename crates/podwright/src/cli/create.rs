@@ -77,10 +77,7 @@ fn admit(source: &Source, allow_unsupported: bool) -> Result<(), ApiError> {
         }
         Object::ConfigMap(map) => drop(admit_config_map(map.clone())?),
         Object::Secret(secret) => drop(admit_secret(secret.clone())?),
-        Object::Service(service) => {
-            admit_service(Clone::clone(service))?;
-            return Err(not_kept("Service"));
-        }
+        Object::Service(service) => drop(admit_service(Clone::clone(service))?),
         Object::Claim(claim) => {
             admit_claim(Clone::clone(claim))?;
             return Err(not_kept("PersistentVolumeClaim"));

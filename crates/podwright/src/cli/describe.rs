@@ -5,30 +5,36 @@ use super::connect::{Places, connect};
 use super::exit::{Failure, Outcome};
 use super::output::{note, print};
 use super::target::{Target, Targets, targets};
-use super::view::{event, items, text, unreadable};
+use super::view::{event, items, pod, service, text, unreadable};
 use jiff::Timestamp;
 use pod_api::client::{Client, Resource, Selectors};
 use pod_api::wire;
 use pod_model::event::Event;
+use pod_model::pod::Pod;
+use pod_plan::endpoints::endpoints;
 use pod_print::describe::{Described, describe_pod};
+use pod_print::service::describe_service;
 use serde_json::Value;
 
-/// Tells everything about pods.
+/// Tells everything about pods and Services.
 pub async fn describe(args: &DescribeArgs, places: &Places) -> Outcome<u8> {
     let namespace = args.namespace.namespace.as_deref();
     let targets = targets(&args.what, &args.files.files, namespace)?;
     let client = connect(places).await?;
-    let pods = match targets {
+    let found = match targets {
         Targets::Kinds(kinds) => all(args, &client, &kinds).await?,
         Targets::Named(named) => get(&client, &named).await?,
     };
-    for (i, pod) in pods.iter().enumerate() {
+    for (i, (kind, object)) in found.iter().enumerate() {
         if i > 0 {
             print("\n\n")?;
         }
-        print(&text_of(args, &client, pod).await?)?;
+        print(&match kind {
+            Resource::Services => service_text(args, &client, object).await?,
+            _ => text_of(args, &client, object).await?,
+        })?;
     }
-    if pods.is_empty() {
+    if found.is_empty() {
         note(&match args.all_namespaces {
             true => "No resources found".to_owned(),
             false => format!(
@@ -40,17 +46,19 @@ pub async fn describe(args: &DescribeArgs, places: &Places) -> Outcome<u8> {
     Ok(0)
 }
 
-fn only_pods(resource: Resource) -> Outcome<()> {
-    if resource == Resource::Pods {
+fn can_be_described(resource: Resource) -> Outcome<()> {
+    if matches!(resource, Resource::Pods | Resource::Services) {
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "error: only pods are described; `podwright get {} -o yaml` shows these",
+        "error: only pods and services are described; `podwright get {} -o yaml` shows these",
         resource.plural()
     )))
 }
 
-async fn all(args: &DescribeArgs, client: &Client, kinds: &[Resource]) -> Outcome<Vec<Value>> {
+type Found = Vec<(Resource, Value)>;
+
+async fn all(args: &DescribeArgs, client: &Client, kinds: &[Resource]) -> Outcome<Found> {
     let scope = (!args.all_namespaces).then(|| args.namespace.or_default());
     let selectors = Selectors {
         labels: args.selector.clone().unwrap_or_default(),
@@ -58,23 +66,35 @@ async fn all(args: &DescribeArgs, client: &Client, kinds: &[Resource]) -> Outcom
     };
     let mut found = Vec::new();
     for kind in kinds {
-        only_pods(*kind)?;
-        found.extend(items(client.list(*kind, scope, &selectors).await?));
+        can_be_described(*kind)?;
+        let of_kind = items(client.list(*kind, scope, &selectors).await?);
+        found.extend(of_kind.into_iter().map(|object| (*kind, object)));
     }
     Ok(found)
 }
 
-async fn get(client: &Client, named: &[Target]) -> Outcome<Vec<Value>> {
+async fn get(client: &Client, named: &[Target]) -> Outcome<Found> {
     let mut found = Vec::new();
     for target in named {
-        only_pods(target.resource)?;
-        found.push(
-            client
-                .get(Resource::Pods, &target.namespace, &target.name)
-                .await?,
-        );
+        can_be_described(target.resource)?;
+        let object = client
+            .get(target.resource, &target.namespace, &target.name)
+            .await?;
+        found.push((target.resource, object));
     }
     Ok(found)
+}
+
+async fn service_text(args: &DescribeArgs, client: &Client, value: &Value) -> Outcome<String> {
+    let service = service(value)?;
+    let namespace = Some(service.namespace.as_str());
+    let list = client
+        .list(Resource::Pods, namespace, &Selectors::default())
+        .await?;
+    let pods: Vec<Pod> = items(list).iter().map(pod).collect::<Outcome<_>>()?;
+    let behind = |port| endpoints(&service, port, pods.iter());
+    let behind: Vec<_> = service.ports.iter().map(behind).collect();
+    Ok(describe_service(&service, &behind, args.show_events))
 }
 
 async fn text_of(args: &DescribeArgs, client: &Client, value: &Value) -> Outcome<String> {

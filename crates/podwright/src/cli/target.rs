@@ -26,16 +26,22 @@ pub struct Target {
 }
 
 /// What `all` stands for.
-const ALL: [Resource; 3] = [Resource::Pods, Resource::ConfigMaps, Resource::Secrets];
+const ALL: [Resource; 4] = [
+    Resource::Pods,
+    Resource::Services,
+    Resource::ConfigMaps,
+    Resource::Secrets,
+];
 
 fn kind(word: &str) -> Outcome<Resource> {
     match word.to_ascii_lowercase().as_str() {
         "pod" | "pods" | "po" => Ok(Resource::Pods),
         "configmap" | "configmaps" | "cm" => Ok(Resource::ConfigMaps),
         "secret" | "secrets" => Ok(Resource::Secrets),
+        "service" | "services" | "svc" => Ok(Resource::Services),
         "event" | "events" | "ev" => Ok(Resource::Events),
         _ => Err(Failure::usage(format!(
-            "error: the server doesn't have a resource type \"{word}\": there are pods, configmaps, secrets and events"
+            "error: the server doesn't have a resource type \"{word}\": there are pods, services, configmaps, secrets and events"
         ))),
     }
 }
@@ -61,7 +67,7 @@ pub fn targets(words: &[String], files: &[PathBuf], namespace: Option<&str>) -> 
     let namespace = namespace.unwrap_or("default");
     let Some((first, names)) = words.split_first() else {
         return Err(Failure::usage(
-            "error: You must specify the type of resource: pods, configmaps, secrets, events or all; or a file (-f)",
+            "error: You must specify the type of resource: pods, services, configmaps, secrets, events or all; or a file (-f)",
         ));
     };
     if words.iter().any(|w| w.contains('/')) {

@@ -6,9 +6,11 @@ use pod_api::client::Resource;
 use pod_api::wire;
 use pod_model::event::Event;
 use pod_model::pod::Pod;
+use pod_model::service::Service;
 use pod_print::duration::since;
 use pod_print::events::event_table;
 use pod_print::pod_row::{Columns, pod_table};
+use pod_print::service::service_table;
 use pod_print::table::Table;
 use serde_json::Value;
 
@@ -20,6 +22,11 @@ pub fn pod(value: &Value) -> Outcome<Pod> {
 /// An event of the wire.
 pub fn event(value: &Value) -> Outcome<Event> {
     wire::event_of(value).map_err(|e| unreadable(&e))
+}
+
+/// A Service of the wire.
+pub fn service(value: &Value) -> Outcome<Service> {
+    wire::service_of(value).map_err(|e| unreadable(&e))
 }
 
 /// What the node sent is not what this program knows.
@@ -67,7 +74,11 @@ pub fn table(
             let events: Vec<Event> = objects.iter().map(event).collect::<Outcome<_>>()?;
             Ok(event_table(&events, columns.namespace, now))
         }
-        Resource::ConfigMaps | Resource::Secrets | Resource::Services | Resource::Claims => {
+        Resource::Services => {
+            let services: Vec<Service> = objects.iter().map(service).collect::<Outcome<_>>()?;
+            Ok(service_table(&services, columns, now))
+        }
+        Resource::ConfigMaps | Resource::Secrets | Resource::Claims => {
             Ok(config_table(resource, objects, columns, now))
         }
     }

@@ -3,11 +3,12 @@
 use super::images;
 use super::outside::Real;
 use super::pods::Pods;
+use super::services::Services;
 use super::{Places, reset};
 use jiff::Timestamp;
 use pod_api::backend::{
     ApiResult, Attempts, Backend, ConfigKind, ConfigRecord, DeleteOptions, ImageImport,
-    ImageRecord, NewPod, NodeInfo, PodRecord, ProcessInfo, Progress,
+    ImageRecord, NewPod, NodeInfo, PodRecord, ProcessInfo, Progress, ServiceRecord,
 };
 use pod_api::error::{ApiError, Reason};
 use pod_api::feed::{Feed, Key};
@@ -30,6 +31,7 @@ use std::sync::Arc;
 pub struct Daemon {
     world: WorldOf<Real>,
     pods: Arc<Pods>,
+    services: Arc<Services>,
     places: Places,
     started_at: Timestamp,
     ending: tokio::sync::mpsc::Sender<()>,
@@ -40,12 +42,14 @@ impl Daemon {
     pub fn new(
         world: WorldOf<Real>,
         pods: Arc<Pods>,
+        services: Arc<Services>,
         places: Places,
         ending: tokio::sync::mpsc::Sender<()>,
     ) -> Self {
         Self {
             world,
             pods,
+            services,
             places,
             started_at: Timestamp::now(),
             ending,
@@ -135,6 +139,20 @@ impl Backend for Daemon {
         self.world.objects.put(config, replace, Timestamp::now())?;
         self.pods.send_all(Some(&namespace), &Message::Sources);
         Ok(())
+    }
+
+    fn services(&self) -> &Arc<Feed<ServiceRecord>> {
+        self.services.feed()
+    }
+
+    async fn put_service(&self, service: ServiceRecord, replace: bool) -> ApiResult<()> {
+        let subnets = self.world.network.subnets();
+        self.services
+            .put(service, replace, subnets.as_ref(), Timestamp::now())
+    }
+
+    async fn delete_service(&self, key: &Key) -> ApiResult<()> {
+        self.services.delete(key)
     }
 
     async fn delete_config(&self, kind: ConfigKind, key: &Key) -> ApiResult<()> {

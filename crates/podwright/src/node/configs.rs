@@ -1,18 +1,21 @@
-//! The node's ConfigMaps and Secrets.
+//! The node's ConfigMaps and Secrets, and what containers learn of Services.
 
 use super::records::Records;
+use super::services::Services;
 use jiff::Timestamp;
 use pod_api::backend::{ApiResult, ConfigKind, ConfigRecord};
 use pod_api::error::ApiError;
 use pod_api::feed::{Feed, Key, Versions};
 use pod_driver::world::Objects;
 use pod_model::ids::Namespace;
+use pod_plan::configs::service_env::Service;
 use pod_plan::configs::sources::Sources;
 use std::sync::Arc;
 
 /// All of them: on disk, and in the feeds that clients list and watch.
 #[derive(Debug)]
 pub struct Configs {
+    services: Arc<Services>,
     maps: Arc<Feed<ConfigRecord>>,
     secrets: Arc<Feed<ConfigRecord>>,
     records: Records,
@@ -20,8 +23,9 @@ pub struct Configs {
 
 impl Configs {
     /// Those that were kept.
-    pub fn open(records: Records, versions: &Versions) -> Self {
+    pub fn open(records: Records, versions: &Versions, services: Arc<Services>) -> Self {
         let configs = Self {
+            services,
             maps: Arc::new(Feed::new(versions.clone())),
             secrets: Arc::new(Feed::new(versions.clone())),
             records,
@@ -94,5 +98,9 @@ impl Objects for Configs {
             config_maps: of(&self.maps),
             secrets: of(&self.secrets),
         }
+    }
+
+    fn services(&self) -> Vec<Service> {
+        self.services.environment()
     }
 }

@@ -7,11 +7,16 @@ mod idle;
 mod images;
 mod journal;
 mod logs;
+mod names;
+mod network;
 mod outside;
 mod pods;
 mod records;
 mod reset;
+mod services;
+mod wanted;
 
+pub use network::{Choice, NetworkOptions};
 pub use reset::sweep;
 
 use anyhow::{Context, Result};
@@ -20,16 +25,18 @@ use configs::Configs;
 use idle::Idle;
 use jiff::Timestamp;
 use journal::NodeJournal;
-use outside::{LocalNetwork, Real, StoreImages, SystemClock};
+use network::{NetworkPlaces, NodeNetwork, OpenedNetwork};
+use outside::{Real, StoreImages, SystemClock};
 use pod_api::events::EventLog;
 use pod_api::feed::{Feed, Versions};
-use pod_driver::host::HostEvent;
+use pod_driver::host::{Host, HostEvent};
 use pod_driver::queue::Message;
 use pod_driver::world::WorldOf;
 use pod_host::{HostOptions, LogLimits, NodeHost, Opened, Programs};
 use pod_model::ids::CgroupPath;
 use pods::Pods;
 use records::Records;
+use services::Services;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -40,6 +47,8 @@ use std::sync::Arc;
 pub struct NodeOptions {
     /// Where it lives.
     pub places: Places,
+    /// Which network its pods get.
+    pub network: NetworkOptions,
     /// Told once the API can be reached: one byte is written and the file closed.
     pub ready: Option<File>,
 }
@@ -81,6 +90,7 @@ const LAST_WORDS: std::time::Duration = std::time::Duration::from_secs(1);
 async fn serve(
     NodeOptions {
         places: options,
+        network: network_options,
         ready,
     }: NodeOptions,
 ) -> Result<()> {
@@ -120,11 +130,28 @@ async fn serve(
     let (later, writer) = records::later(records.clone());
     let (gone, mut gone_pods) = tokio::sync::mpsc::unbounded_channel();
     let idle = Idle::new();
-    let node = facts::read(&options, host.is_cgroup_v2())?;
+    let mut node = facts::read(&options, host.is_cgroup_v2())?;
+    let places = NetworkPlaces {
+        root: &options.root,
+        run: &options.run,
+    };
+    let OpenedNetwork {
+        network,
+        ends,
+        notes,
+    } = NodeNetwork::open(&network_options, places, program("podwright-dns").ok())
+        .context("open the network")?;
+    let subnets = network.subnets();
+    node.cluster_dns
+        .extend(subnets.map(|s| s.gateway().to_string()));
+    for note in notes {
+        eprintln!("{note}");
+    }
+    let services = Arc::new(Services::open(records.clone(), &versions));
     let world = WorldOf::<Real> {
         host: Arc::clone(&host),
         images: Arc::new(StoreImages(Arc::new(store))),
-        network: Arc::new(LocalNetwork),
+        network: Arc::new(network.clone()),
         journal: Arc::new(NodeJournal {
             pods: Arc::new(Feed::new(versions.clone())),
             events: EventLog::new(versions.clone()),
@@ -132,19 +159,35 @@ async fn serve(
             later,
             gone,
         }),
-        objects: Arc::new(Configs::open(records.clone(), &versions)),
+        objects: Arc::new(Configs::open(
+            records.clone(),
+            &versions,
+            Arc::clone(&services),
+        )),
         clock: Arc::new(SystemClock),
         actions: Arc::new(pod_driver::act::Reach(Arc::clone(&host))),
         node,
         limits: pod_plan::back_off::Limits::default(),
     };
     let pods = Arc::new(Pods::new(world.clone(), records));
+    find_networks_again(&host, &network).await;
     pods.find_again();
+    if let Some(subnets) = subnets {
+        let facts = wanted::Facts {
+            domain: world.node.cluster_domain.clone(),
+            subnets,
+            upstream: wanted::upstream(world.node.resolv_conf.as_deref(), subnets.gateway()),
+        };
+        let (pods, services) = (Arc::clone(&world.journal.pods), Arc::clone(services.feed()));
+        tokio::spawn(services::keep(network.clone(), facts, pods, services));
+        tokio::spawn(network.keep_names(ends));
+    }
 
     let (ending, mut end) = tokio::sync::mpsc::channel::<()>(1);
     let daemon = Arc::new(Daemon::new(
         world,
         Arc::clone(&pods),
+        services,
         options.clone(),
         ending,
     ));
@@ -181,6 +224,18 @@ async fn serve(
     // The tasks hold the writer's other ends; the newest values of a moment ago may be lost, which a restart mends.
     let _ = tokio::time::timeout(std::time::Duration::from_millis(500), writer).await;
     Ok(())
+}
+
+/// Mends the networks of sandboxes that an earlier daemon has left, before any pod's task looks at them.
+async fn find_networks_again(host: &NodeHost, network: &NodeNetwork) {
+    let (addresses, mut notes) = network.recover(host.networks()).await;
+    for (pod, id, address) in addresses {
+        let noted = host.set_address(&pod, &id, Some(address)).await;
+        notes.extend(noted.err().map(|e| e.message));
+    }
+    for note in notes {
+        eprintln!("network: {note}");
+    }
 }
 
 fn route(pods: &Pods, event: &HostEvent) {
@@ -236,16 +291,17 @@ fn generation() -> u64 {
 
 /// The helpers, beside this program or where `hack/install` puts them.
 fn programs() -> Result<Programs> {
+    Ok(Programs {
+        supervisor: program("podwright-supervisor")?,
+        launch: program("podwright-launch")?,
+        pause: program("podwright-pause")?,
+    })
+}
+
+fn program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("find this program's own path")?;
     let beside = own.parent().map(Path::to_owned).unwrap_or_default();
     let folders = [beside.clone(), beside.join("../lib/podwright")];
-    let find = |name: &str| {
-        let found = folders.iter().map(|f| f.join(name)).find(|p| p.is_file());
-        found.with_context(|| format!("{name} is missing: it belongs beside {} (hack/build makes it, hack/install puts it in place)", own.display()))
-    };
-    Ok(Programs {
-        supervisor: find("podwright-supervisor")?,
-        launch: find("podwright-launch")?,
-        pause: find("podwright-pause")?,
-    })
+    let found = folders.iter().map(|f| f.join(name)).find(|p| p.is_file());
+    found.with_context(|| format!("{name} is missing: it belongs beside {} (hack/build makes it, hack/install puts it in place)", own.display()))
 }

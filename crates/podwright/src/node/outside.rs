@@ -2,15 +2,13 @@
 
 use super::configs::Configs;
 use super::journal::NodeJournal;
+use super::network::NodeNetwork;
 use jiff::Timestamp;
 use pod_driver::images::{ImageError, Images, Resolved};
-use pod_driver::network::{Network, NetworkError};
 use pod_driver::world::{Clock, Ids, Outside};
 use pod_image::{FactsError, Store};
-use pod_model::config::NetworkMode;
-use pod_model::ids::{ImageName, SandboxId};
+use pod_model::ids::ImageName;
 use pod_model::pod::PullPolicy;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// What this daemon runs with.
@@ -20,7 +18,7 @@ pub struct Real;
 impl Outside for Real {
     type Host = pod_host::NodeHost;
     type Images = StoreImages;
-    type Network = LocalNetwork;
+    type Network = NodeNetwork;
     type Journal = NodeJournal;
     type Objects = Configs;
     type Clock = SystemClock;
@@ -81,35 +79,4 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(": ")
-}
-
-/// Networks `none` and `host`.
-#[derive(Clone, Copy, Debug)]
-pub struct LocalNetwork;
-
-impl Network for LocalNetwork {
-    async fn attach(
-        &self,
-        _id: &SandboxId,
-        mode: NetworkMode,
-        namespace: OwnedFd,
-    ) -> Result<Option<String>, NetworkError> {
-        match mode {
-            NetworkMode::Host => Ok(None),
-            NetworkMode::None | NetworkMode::Bridge => {
-                let done =
-                    tokio::task::spawn_blocking(move || pod_network::bring_up_loopback(namespace))
-                        .await;
-                match done {
-                    Ok(Ok(())) => Ok(None),
-                    Ok(Err(error)) => Err(NetworkError(error.to_string())),
-                    Err(error) => Err(NetworkError(error.to_string())),
-                }
-            }
-        }
-    }
-
-    async fn detach(&self, _id: &SandboxId) -> Result<(), NetworkError> {
-        Ok(())
-    }
 }

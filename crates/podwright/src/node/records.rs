@@ -4,6 +4,7 @@
 //! <root>/records/pods/<uid>.json       the pod as it was accepted, and its deletion once that is asked for
 //! <root>/records/memory/<uid>.json     what its task remembers; written a little later, newest value only
 //! <root>/records/configs/<kind>_<namespace>_<name>.json
+//! <root>/records/services/<namespace>_<name>.json
 //! ```
 //!
 //! Every file is written under a temporary name, synced and renamed, so that it is whole or not there; a file that cannot be read is
@@ -11,7 +12,7 @@
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use pod_api::backend::ConfigRecord;
+use pod_api::backend::{ConfigRecord, ServiceRecord};
 use pod_model::ids::PodUid;
 use pod_model::pod::Pod;
 use pod_plan::memory::Memory;
@@ -41,6 +42,7 @@ pub struct Records {
     pods: PathBuf,
     memory: PathBuf,
     configs: PathBuf,
+    services: PathBuf,
 }
 
 impl Records {
@@ -51,8 +53,14 @@ impl Records {
             pods: base.join("pods"),
             memory: base.join("memory"),
             configs: base.join("configs"),
+            services: base.join("services"),
         };
-        for folder in [&records.pods, &records.memory, &records.configs] {
+        for folder in [
+            &records.pods,
+            &records.memory,
+            &records.configs,
+            &records.services,
+        ] {
             fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
         }
         Ok(records)
@@ -114,6 +122,27 @@ impl Records {
     /// Forgets a ConfigMap or Secret.
     pub fn forget_config(&self, config: &ConfigRecord) -> Result<()> {
         remove(&self.config_file(config))
+    }
+
+    /// Every Service.
+    pub fn services(&self) -> Vec<ServiceRecord> {
+        read_all(&self.services)
+    }
+
+    /// Keeps a Service.
+    pub fn keep_service(&self, service: &ServiceRecord) -> Result<()> {
+        write(&self.service_file(service), service, true)
+    }
+
+    /// Forgets a Service.
+    pub fn forget_service(&self, service: &ServiceRecord) -> Result<()> {
+        remove(&self.service_file(service))
+    }
+
+    fn service_file(&self, service: &ServiceRecord) -> PathBuf {
+        let key = service.key();
+        self.services
+            .join(format!("{}_{}.json", key.namespace, key.name))
     }
 
     fn config_file(&self, c: &ConfigRecord) -> PathBuf {

@@ -56,6 +56,7 @@ pub async fn reset(
             names.join(", ")
         );
     }
+    world.network.end().await?;
     progress.step("removing images, records and logs");
     let (root, logs) = (places.root.clone(), places.logs.clone());
     tokio::task::spawn_blocking(move || {
@@ -103,6 +104,7 @@ pub fn sweep(run: &Path, root: &Path, logs: &Path, cgroup_root: &str) -> Result<
     let cgroup_root = CgroupPath::parse(cgroup_root)?;
     pod_host::remove_empty_cgroups(&cgroup_root).context("remove cgroups")?;
     remove_tree(&run.join("sandboxes"))?;
+    remove_tree(&run.join("network"))?;
     for file in [pod_api::socket::NAME, "node.lock", "node.log"] {
         let path = run.join(file);
         match std::fs::remove_file(&path) {

@@ -112,6 +112,7 @@ fn read(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::args::NetworkArgs;
     use super::*;
     use crate::cli::connect::Places;
     use std::path::PathBuf;
@@ -134,6 +135,7 @@ mod tests {
             run: PathBuf::from("/nonexistent/run"),
             logs: PathBuf::from("/nonexistent/logs"),
             cgroup_root: "/podwright".to_owned(),
+            network: NetworkArgs::default(),
         };
         let mut checks = kernel::checks();
         checks.extend(machine::checks(&places));

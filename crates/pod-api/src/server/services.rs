@@ -1,0 +1,116 @@
+//! Services.
+
+use super::listing::{self, ListQuery};
+use super::pods::{same_namespace, text_of};
+use crate::admission::{admit_service, read_one};
+use crate::backend::{ApiResult, Backend, ServiceRecord};
+use crate::error::{ApiError, Reason, Status};
+use crate::feed::Key;
+use crate::wire;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use pod_manifest::Object;
+use pod_model::service::ServiceAddress;
+use serde_json::Value;
+use std::sync::Arc;
+
+type ListArgument = Result<Query<ListQuery>, QueryRejection>;
+type BodyArgument = Result<Bytes, BytesRejection>;
+type Named = Path<(String, String)>;
+
+const KIND: &str = "ServiceList";
+const RESOURCE: &str = "services";
+
+pub(super) async fn list_all<B: Backend>(
+    State(node): State<Arc<B>>,
+    query: ListArgument,
+) -> ApiResult<Response> {
+    listing::serve(node.services(), KIND, None, &query?.0)
+}
+
+pub(super) async fn list<B: Backend>(
+    State(node): State<Arc<B>>,
+    Path(namespace): Path<String>,
+    query: ListArgument,
+) -> ApiResult<Response> {
+    listing::serve(node.services(), KIND, Some(namespace), &query?.0)
+}
+
+pub(super) async fn get<B: Backend>(
+    State(node): State<Arc<B>>,
+    Path((namespace, name)): Named,
+) -> ApiResult<Json<Value>> {
+    find(&*node, &Key::new(namespace, name))
+}
+
+fn find<B: Backend>(node: &B, key: &Key) -> ApiResult<Json<Value>> {
+    let found = listing::find(node.services(), RESOURCE, key)?;
+    Ok(Json(wire::service_value(&found.value, found.version)))
+}
+
+pub(super) async fn create<B: Backend>(
+    State(node): State<Arc<B>>,
+    Path(namespace): Path<String>,
+    body: BodyArgument,
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    let service = read(&namespace, &body?)?;
+    let key = service.key();
+    node.put_service(service, false).await?;
+    Ok((StatusCode::CREATED, find(&*node, &key)?))
+}
+
+pub(super) async fn replace<B: Backend>(
+    State(node): State<Arc<B>>,
+    Path((namespace, name)): Named,
+    body: BodyArgument,
+) -> ApiResult<Json<Value>> {
+    let service = read(&namespace, &body?)?;
+    let key = service.key();
+    if key.name != name {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({name})",
+            key.name
+        )));
+    }
+    let before = listing::find(node.services(), RESOURCE, &key)?;
+    let (old, new) = (before.value.service.address, service.service.address);
+    if new != ServiceAddress::Any && new != old {
+        return Err(ApiError::new(
+            Reason::Invalid,
+            format!(
+                "Service \"{name}\" is invalid: spec.clusterIPs[0]: Invalid value: {:?}: may not change once set",
+                service
+                    .object
+                    .pointer("/spec/clusterIP")
+                    .unwrap_or(&Value::Null)
+            ),
+        ));
+    }
+    node.put_service(service, true).await?;
+    find(&*node, &key)
+}
+
+pub(super) async fn delete<B: Backend>(
+    State(node): State<Arc<B>>,
+    Path((namespace, name)): Named,
+) -> ApiResult<Json<Status>> {
+    let key = Key::new(namespace, name);
+    listing::find(node.services(), RESOURCE, &key)?;
+    node.delete_service(&key).await?;
+    Ok(Json(Status::success()))
+}
+
+fn read(namespace: &str, body: &Bytes) -> ApiResult<ServiceRecord> {
+    match read_one(text_of(body)?)? {
+        Object::Service(mut service) => {
+            same_namespace(namespace, &mut service.metadata.namespace)?;
+            let (object, service) = admit_service(*service)?;
+            Ok(ServiceRecord { service, object })
+        }
+        _ => Err(ApiError::bad_request("this path takes a Service")),
+    }
+}

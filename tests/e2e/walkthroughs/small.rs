@@ -1,0 +1,89 @@
+//! The small ones: shared data, kernel parameters, what a failure looks like, sizes.
+
+use e2e::apart;
+use e2e::lan::{example, node, shows};
+
+#[test]
+fn data_is_handed_over_to_the_app() {
+    apart(module_path!(), "data_is_handed_over_to_the_app", || {
+        let node = node("shared");
+        let run = node.run(&["run", "-q", &example("shared-data.yaml")]);
+        assert_eq!(run.ok(), "prepared\n");
+        node.finish();
+    });
+}
+
+#[test]
+fn a_privileged_init_container_sets_a_parameter_that_the_app_cannot_change() {
+    apart(
+        module_path!(),
+        "a_privileged_init_container_sets_a_parameter_that_the_app_cannot_change",
+        || {
+            let node = node("sysctl");
+            node.run(&["create", "-f", &example("sysctl.yaml")]).ok();
+            node.wait_status("tuned", &["Completed"]);
+            let set = node.run(&["logs", "tuned", "-c", "sysctl"]);
+            assert_eq!(set.ok(), "net.core.somaxconn = 1234\n");
+            let seen = node.run(&["logs", "tuned"]);
+            assert!(
+                seen.ok().starts_with("1234\n") && seen.out.ends_with("refused\n"),
+                "{}",
+                seen.out
+            );
+            node.finish();
+        },
+    );
+}
+
+#[test]
+fn a_failing_init_container_is_found_in_every_view() {
+    apart(
+        module_path!(),
+        "a_failing_init_container_is_found_in_every_view",
+        || {
+            let node = node("fails");
+            node.run(&["create", "-f", &example("init-fails.yaml")])
+                .ok();
+            node.wait_status("init-fails", &["Init:Error"]);
+            let tail = node.run(&["logs", "init-fails", "-c", "fails", "--tail", "2"]);
+            assert_eq!(tail.ok(), "line 3\nno such database\n");
+            let described = node.run(&["describe", "pod", "init-fails"]);
+            for line in [
+                "Init Containers:\n",
+                "Exit Code:    3\n",
+                "Reason:       Error\n",
+            ] {
+                assert!(described.ok().contains(line), "{line}{}", described.out);
+            }
+            node.finish();
+        },
+    );
+}
+
+#[test]
+fn the_pods_cgroup_has_the_effective_request() {
+    apart(
+        module_path!(),
+        "the_pods_cgroup_has_the_effective_request",
+        || {
+            let node = node("sized");
+            node.run(&["create", "-f", &example("resources.yaml")]).ok();
+            node.wait_status("sized", &["Running"]);
+            shows(&node, &["get", "pods"], "2/2");
+            let uid = node.pod("sized")["metadata"]["uid"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            let path = format!("burstable/pod{uid}");
+            let file = |name: &str| node.cgroup_file(&path, name);
+            let shares = file("cpu.shares").or_else(|| file("cpu.weight"));
+            assert!(
+                matches!(shares.as_deref(), Some("307" | "12")),
+                "{shares:?}"
+            );
+            let qos = node.pod("sized")["status"]["qosClass"].clone();
+            assert_eq!(qos, "Burstable");
+            node.finish();
+        },
+    );
+}
