@@ -1,7 +1,7 @@
 //! Kills at random points of pods' lives.
 
-use super::life::{self, Life, Op};
-use super::processes::{self, Who};
+use super::life::{self, Empty, Life, Op};
+use super::processes::{self, Ground, Who};
 use super::tally::Tally;
 use crate::node::Node;
 use std::time::{Duration, Instant};
@@ -52,12 +52,11 @@ pub fn kills(count: u64, seed: u64) -> Tally {
         }
         life.conclude(&what, op, killed, begun, &mut tally);
         if number.is_multiple_of(EVERY) {
-            for leak in life::leaks(&node, &empty) {
-                tally.leak(&format!("up to pod {number}"), &leak);
-            }
+            check(&node, &empty, &mut tally);
         }
         tally.progress(usize::try_from(tally.kills).unwrap_or(total), total);
     }
+    check(&node, &empty, &mut tally);
     end(node, &mut tally);
     tally
 }
@@ -96,13 +95,22 @@ fn strike(word: &str, killed: &[Who], wait: Duration) -> bool {
     std::thread::sleep(if launcher { wait / 4 } else { wait });
     let hit = targets.iter().filter(|pid| processes::kill(**pid)).count();
     // Until it has let go of its sockets, somebody may still connect to it.
-    while targets.iter().any(|pid| !processes::is_gone(*pid)) {
+    // Reaped: only then has its last thread let go.
+    let there = |pid: &i32| std::path::Path::new(&format!("/proc/{pid}")).exists();
+    while targets.iter().any(there) {
         std::thread::yield_now();
     }
     hit > 0
 }
 
-/// Takes the node away; what is left of it counts.
+/// The whole leak check.
+pub fn check(node: &Node, empty: &Empty, tally: &mut Tally) {
+    for leak in life::leaks(node, empty) {
+        tally.leak(node.word(), &leak);
+    }
+}
+
+/// Takes the node away; what is left of it counts. What belongs to the machine is not looked at: others may work on it.
 pub fn end(node: Node, tally: &mut Tally) {
     let word = node.word().to_owned();
     let reset = node.run(&["reset", "--yes"]);
@@ -110,14 +118,22 @@ pub fn end(node: Node, tally: &mut Tally) {
         tally.leak(&word, &format!("reset: {}", reset.err));
         return;
     }
-    let left = processes::pids()
-        .into_iter()
-        .map(|p| (p, processes::command_line(p).join(" ")))
-        .filter(|(_, line)| line.contains(&word))
-        .map(|(pid, line)| format!("{pid} {line}"));
-    let left: Vec<String> = left.collect();
-    match left.is_empty() {
-        true => node.finish(),
-        false => tally.leak(&word, &format!("after the reset: {}", left.join("; "))),
+    let mut left = processes::others(&word);
+    left.extend(Ground::of(&word).since(&Ground::default()));
+    for folder in [node.root(), node.run_dir()] {
+        let files = crate::leak::files(&folder).into_iter();
+        left.extend(files.map(|f| folder.join(f).display().to_string()));
     }
+    if !left.is_empty() {
+        tally.leak(&word, &format!("after the reset: {}", left.join("; ")));
+        return;
+    }
+    for folder in [
+        node.folder().to_owned(),
+        node.folder().with_extension("canary"),
+    ] {
+        let _ = std::fs::remove_dir_all(folder);
+    }
+    // It has ended well: what it does when it is dropped is for cases that failed.
+    std::mem::forget(node);
 }

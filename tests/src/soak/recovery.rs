@@ -13,6 +13,7 @@ pub const MOST: Duration = Duration::from_secs(2);
 pub fn recovery(pods: u32, rounds: u32) -> Tally {
     let mut tally = Tally::default();
     let node = Node::new(&life::unique());
+    let empty = life::empty(&node);
     let one = |n: u32| {
         format!(
             "apiVersion: v1\nkind: Pod\nmetadata: {{name: r{n}}}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:\n  \
@@ -47,6 +48,7 @@ pub fn recovery(pods: u32, rounds: u32) -> Tally {
         tally.leak("recovery", &text);
     }
     node.run(&["delete", "pod", "--all"]).ok();
+    kills::check(&node, &empty, &mut tally);
     kills::end(node, &mut tally);
     tally
 }

@@ -215,12 +215,11 @@ pub fn syscalls(options: &Options) -> Tally {
             tally.leak(&options.notes.display().to_string(), &e.to_string());
         }
         if done % EVERY == EVERY - 1 {
-            for leak in life::leaks(&rig.node, &rig.empty) {
-                tally.leak(&format!("up to point {done}"), &leak);
-            }
+            kills::check(&rig.node, &rig.empty, &mut tally);
         }
         tally.progress(done + 1, points.len());
     }
+    kills::check(&rig.node, &rig.empty, &mut tally);
     kills::end(rig.node, &mut tally);
     tally
 }
