@@ -265,6 +265,42 @@ async fn a_watch_from_a_forgotten_version_says_so() {
     assert_eq!(reason(&error), Some(Reason::Expired));
 }
 
+#[tokio::test]
+async fn r19_a_watcher_that_missed_too_much_is_told_so_and_the_last_state_is_there() {
+    let node = Node::start();
+    create(&node, "a").await;
+    let all = Selectors::default();
+    let mut stalled = node
+        .client
+        .watch(Resource::Pods, None, &all, None)
+        .await
+        .unwrap();
+    let first = stalled.next().await.unwrap().unwrap();
+    assert_eq!(first.kind, ChangeKind::Added);
+    for i in 0..10_000 {
+        node.status("a", json!({"phase": "Running", "message": i.to_string()}));
+    }
+    let mut seen = 0;
+    let error = loop {
+        match stalled.next().await {
+            Ok(change) => {
+                assert!(change.is_some(), "the watch ended without a word");
+                seen += 1;
+            }
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(reason(&error), Some(Reason::Expired));
+    assert!(seen <= 1024, "{seen} changes were kept for it");
+    let mut again = node
+        .client
+        .watch(Resource::Pods, None, &all, None)
+        .await
+        .unwrap();
+    let last = again.next().await.unwrap().unwrap();
+    assert_eq!(text(&last.object, "/status/message"), "9999");
+}
+
 fn append(folder: &Path, attempt: u32, words: &str) {
     std::fs::create_dir_all(folder).unwrap();
     let path = folder.join(format!("{attempt}.log"));
@@ -694,6 +730,11 @@ async fn the_node_tells_of_itself_and_strange_requests_get_a_status() {
     let attempts = node.client.attempts_of("default", "a").await.unwrap();
     assert!(attempts.accepted.is_some() && attempts.runtime.containers.is_empty());
     let missing = node.client.attempts_of("default", "zzz").await;
+    assert_eq!(reason(&missing.unwrap_err()), Some(Reason::NotFound));
+    let stats = node.client.stats_of("default", "a").await.unwrap();
+    assert_eq!(stats.pod.and_then(|u| u.pids), Some(3));
+    assert_eq!(stats.containers[0].usage.pids, Some(3));
+    let missing = node.client.stats_of("default", "zzz").await;
     assert_eq!(reason(&missing.unwrap_err()), Some(Reason::NotFound));
     let odd = Selectors {
         labels: "a of (b)".to_owned(),
