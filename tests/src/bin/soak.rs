@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 const USAGE: &str = "usage: soak kills N [--seed S]
        soak syscalls [--shard I/N] [--sample N] [--seed S] [--resume] [--record] [--only OP[-PROCESS]]...
        soak exits N
+       soak points
        soak recovery [PODS] [ROUNDS]
        soak threats [ROUNDS]";
 
@@ -133,6 +134,18 @@ fn run(arguments: &[String]) -> Result<bool, String> {
             small(plain.first(), 100)?,
             small(plain.get(1), 5)?,
         ))),
+        "points" => {
+            let entries = std::fs::read_dir(&options.folder).map_err(|e| e.to_string())?;
+            let notes = entries.flatten().map(|e| e.path());
+            let noted = |p: &PathBuf| {
+                p.file_name()
+                    .is_some_and(|n| n.to_string_lossy().starts_with("notes-"))
+            };
+            let notes: Vec<PathBuf> = notes.filter(noted).collect();
+            let merged = syscalls::merge(&options.folder, &notes).map_err(|e| e.to_string())?;
+            println!("{} of {} points covered", merged.1, merged.0);
+            Ok(true)
+        }
         "threats" => threats::run(plain.first().copied().unwrap_or(2000)),
         "syscalls" => {
             options.sample = sample.map(|n| (n as usize, seed));
