@@ -19,6 +19,7 @@ pub struct Options {
     pub allow_indivisible_huge_pages_values: bool,
     pub allow_invalid_topology_spread_constraint_label_selector: bool,
     pub allow_non_local_projected_token_path: bool,
+    #[serde(rename = "allowNamespacedSysctlsForHostNetAndHostIPC")]
     pub allow_namespaced_sysctls_for_host_net_and_host_ipc: bool,
     pub resource_is_pod: bool,
     pub allow_relaxed_environment_variable_validation: bool,
