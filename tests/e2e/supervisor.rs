@@ -68,8 +68,8 @@ fn terminated(node: &Node) -> Value {
 }
 
 fn stop_counting(node: &Node) {
-    node.run(&["exec", "s", "-c", "app", "--", "touch", "/stop"])
-        .ok();
+    // It may be killed with the container, whose end it brings about.
+    node.run(&["exec", "s", "-c", "app", "--", "touch", "/stop"]);
 }
 
 /// Checks that the log holds every line once, in order, and whole.
@@ -394,5 +394,59 @@ fn r10_a_supervisor_is_outside_its_pod_and_the_last_to_be_killed_for_memory() {
     );
     assert!(score(pid) == -998 || lower.is_err(), "{}", score(pid));
     assert!(score(pid) <= score(node.pid_of("1000").cast_signed()));
+    node.finish();
+}
+
+#[test]
+fn r07_on_a_full_log_disk_a_container_goes_on_and_its_user_is_told() {
+    let node = Node::new("suplogdisk");
+    fs::create_dir_all(node.logs()).unwrap();
+    let mount = |arguments: &[&str]| {
+        let status = std::process::Command::new("mount")
+            .args(arguments)
+            .arg(node.logs())
+            .status();
+        assert!(status.unwrap().success());
+    };
+    mount(&["-t", "tmpfs", "-o", "size=256k", "none"]);
+    let script =
+        "seq 1 100000; touch /done; while [ ! -e /more ]; do sleep 0.02; done; echo more; exit 3";
+    running(&node, &pod(script, ""));
+    // It is not held up by its log.
+    until("all is printed", Duration::from_secs(20), || {
+        node.run(&["exec", "s", "-c", "app", "--", "test", "-e", "/done"])
+            .status
+            == 0
+    });
+    let said = |reason: &str| node.run(&["events"]).out.contains(reason);
+    until("an event", Duration::from_secs(10), || said("LogDropped"));
+    assert!(
+        node.run(&["events"])
+            .out
+            .contains("No space left on device")
+    );
+    mount(&["-o", "remount,size=50m"]);
+    until("another event", Duration::from_secs(10), || {
+        said("LogResumed")
+    });
+    // It may be killed with the container, whose end it brings about.
+    node.run(&["exec", "s", "-c", "app", "--", "touch", "/more"]);
+    node.wait_status("s", &["Error"]);
+    assert_eq!(terminated(&node)["exitCode"], Value::from(3));
+    let log = node.run(&["logs", "s"]);
+    let lines: Vec<&str> = log.ok().lines().collect();
+    assert_eq!(*lines.last().unwrap(), "more");
+    let numbers = &lines[..lines.len() - 1];
+    assert!(numbers.len() > 1000 && numbers.len() < 100_000);
+    for (n, line) in numbers.iter().enumerate() {
+        assert_eq!(*line, (n + 1).to_string(), "torn");
+    }
+    let dropped = format!("{} lines of it were dropped", 100_000 - numbers.len());
+    assert!(node.run(&["events"]).out.contains(&dropped), "{dropped}");
+    node.run(&["delete", "pod", "s"]).ok();
+    let status = std::process::Command::new("umount")
+        .arg(node.logs())
+        .status();
+    assert!(status.unwrap().success());
     node.finish();
 }

@@ -153,8 +153,8 @@ fn one_pod(node: &Node, numbers: Range<u64>) -> Exits {
 fn way(n: u64) -> (String, i64) {
     match n % 10 {
         // A first process cannot be killed from within; its child can.
-        0 => ("sh -c 'kill -9 $$'; exit $?".to_owned(), 137),
-        1 => ("sh -c 'kill -6 $$'; exit $?".to_owned(), 134),
+        0 => ("sleep 99 & kill -9 $!; wait $!; exit $?".to_owned(), 137),
+        1 => ("sleep 99 & kill -6 $!; wait $!; exit $?".to_owned(), 134),
         // Its children live longer than it, and hold its output open.
         2 => ("(sleep 5 &) ; exit 37".to_owned(), 37),
         _ => {
