@@ -1,6 +1,7 @@
 """The end-to-end cases in guests: which, how many guests, and what is said about each."""
 
 import os
+import random
 import re
 import subprocess
 import sys
@@ -127,7 +128,25 @@ class Runner:
         self.left.remove(case)
 
 
-def test(filters, dist, guests, options):
+def boots_of(filters, dist, binary, options, resets, report, results):
+    """The cases of several boots, one after the other."""
+    import boots
+
+    def wanted(name):
+        return not filters or any(f in name for f in filters)
+
+    def told(case, end, took, why=""):
+        results[case] = (end, took)
+        report("boots", case, end, took, why)
+
+    if wanted("boots::reboot"):
+        boots.reboot(dist, binary, options, told)
+    if wanted("boots::reset") and resets:
+        seed = random.SystemRandom().randrange(1 << 32)
+        boots.resets(resets, dist, binary, options, seed, lambda name, end, took, why="": told(f"boots::reset::{name}", end, took, why))
+
+
+def test(filters, dist, guests, options, resets):
     """Runs all cases that belong into a guest; prints each, what is left out and why, and the counts. Whether all passed."""
     begun = time.monotonic()
     os.makedirs(image.CACHE, exist_ok=True)
@@ -135,10 +154,10 @@ def test(filters, dist, guests, options):
     guest.has_kvm()
     binary = program()
     chosen, left_out = choose(listed(binary), filters)
-    if not chosen:
+    if not chosen and not any("boots" in f for f in filters):
         raise image.Missing(f"no case that runs in a guest has {' or '.join(filters)} in its name")
     lock = threading.Lock()
-    width = max(len(case) for case in chosen)
+    width = max([len(case) for case in chosen] + [40])
 
     def report(name, case, end, took, why):
         with lock:
@@ -148,9 +167,14 @@ def test(filters, dist, guests, options):
     # Neighbours are alike in cost: dealt out in turn, the guests end at about the same time.
     runners = [Runner(str(n + 1), chosen[n::guests], dist, binary, options, report) for n in range(min(guests, len(chosen)))]
     threads = [threading.Thread(target=runner.run, daemon=True) for runner in runners]
+    boots = {}
+    # The first guest that has nothing left to do gives way to those of the boots.
     for thread in threads:
         thread.start()
-    for thread in threads:
+    for thread in threads[:1]:
+        thread.join()
+    boots_of(filters, dist, binary, options, resets, report, boots)
+    for thread in threads[1:]:
         thread.join()
     for runner in runners:
         for problem in runner.problems:
@@ -159,8 +183,9 @@ def test(filters, dist, guests, options):
     for (_, name, why), count in left_out.items():
         print(f"  {name} ({count} case{'s' if count > 1 else ''}): {why}")
     results = {case: end for runner in runners for case, end in runner.results.items()}
-    passed = sum(1 for case in chosen if results.get(case, ("", 0))[0] == "ok")
-    boots = [f"{seconds:.1f}" for runner in runners for seconds in runner.boots]
-    print(f"{len(boots)} guests, up after {' and '.join(boots)} s; {time.monotonic() - begun:.0f} s in all")
-    print(f"{passed} passed, {len(chosen) - passed} failed")
-    return passed == len(chosen)
+    ends = [results.get(case, ("FAILED", 0))[0] for case in chosen] + [end for end, _ in boots.values()]
+    passed = ends.count("ok")
+    ups = [f"{seconds:.1f}" for runner in runners for seconds in runner.boots]
+    print(f"{len(ups)} guests, up after {' and '.join(ups)} s; {time.monotonic() - begun:.0f} s in all")
+    print(f"{passed} passed, {len(ends) - passed} failed")
+    return passed == len(ends)

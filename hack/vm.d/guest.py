@@ -111,6 +111,8 @@ class Guest:
             given.append(theirs)
             line += ["-add-fd", f"fd={theirs},set={number}", "-chardev", f"file,id={name},path=/dev/fdset/{number},append=on"]
             line += ["-device", f"virtserialport,chardev={name},name={name}"]
+        # Whatever ends this program ends the guest.
+        line = ["setpriv", "--pdeathsig", "KILL", *line]
         self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=given, start_new_session=True)
         for fd in given:
             os.close(fd)

@@ -215,9 +215,12 @@ def initramfs(path, dist, job, programs=(), files=()):
             found = shutil.which(name)
             if found:
                 program("usr/bin/" + name, found)
-        for name in ("podwright", "podwright-supervisor", "podwright-launch", "podwright-pause"):
-            program("dist/" + name, os.path.join(dist, name))
-        archive.tree("guest/dist/busybox-image", os.path.join(dist, "busybox-image"))
+        for name in sorted(os.listdir(dist)):
+            path = os.path.join(dist, name)
+            if os.path.isdir(path):
+                archive.tree("guest/dist/" + name, path)
+            elif name.startswith("podwright"):
+                program("dist/" + name, path)
         for source in programs:
             program("usr/bin/" + os.path.basename(source).split("-")[0], source)
         for source, place in files:

@@ -22,6 +22,7 @@ mod insight;
 mod kernel;
 mod labels;
 mod leak_check;
+mod legacy;
 mod lifecycle;
 mod network;
 mod running;
