@@ -9,6 +9,7 @@ use pod_model::event::Event;
 use pod_model::ids::PodRef;
 use pod_model::pod::Pod;
 use pod_model::runtime::PodRuntime;
+use pod_model::stats::PodStats;
 use pod_model::service::Service;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -118,6 +119,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Every sandbox and every attempt of every container that there is a record of.
     fn attempts_of(&self, key: &Key) -> impl Future<Output = ApiResult<Attempts>> + Send;
+
+    /// What a pod and its running containers use now.
+    fn stats_of(&self, key: &Key) -> impl Future<Output = ApiResult<PodStats>> + Send;
 }
 
 /// When everything of a pod ran, exact to what was recorded (the API's own times are whole seconds).

@@ -4,6 +4,8 @@ use crate::cgroup;
 use crate::host::NodeHost;
 use pod_driver::host::HostResult;
 use pod_model::ids::{CgroupPath, PodUid};
+use pod_model::runtime::RunState;
+use pod_model::stats::{ContainerStats, PodStats};
 
 /// One process that podwright runs beside containers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,36 @@ impl NodeHost {
             "hybrid"
         } else {
             "v1"
+        }
+    }
+
+    /// What a pod and its running containers use now, as their cgroups say.
+    pub fn stats(&self, pod: &PodUid) -> PodStats {
+        let node = self.node();
+        let state = node.state();
+        let Some(found) = state.pod(pod) else {
+            return PodStats::default();
+        };
+        let sandbox = found.sandboxes.first();
+        let parent = sandbox
+            .map(|s| &s.config.cgroup_parent)
+            .or_else(|| found.whole.as_ref().map(|w| &w.cgroup));
+        let Some(parent) = parent else {
+            return PodStats::default();
+        };
+        let running = found.runtime().containers;
+        let running = running.iter().filter(|c| c.state == RunState::Running);
+        let containers = running.filter_map(|c| {
+            let cgroup = parent.child(c.id.as_str()).ok()?;
+            let usage = cgroup::usage(&node.layout, &cgroup)?;
+            Some(ContainerStats {
+                name: c.name.to_string(),
+                usage,
+            })
+        });
+        PodStats {
+            containers: containers.collect(),
+            pod: cgroup::usage(&node.layout, parent),
         }
     }
 

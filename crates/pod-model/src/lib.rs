@@ -25,5 +25,6 @@ pub mod resources;
 pub mod restart;
 pub mod runtime;
 pub mod service;
+pub mod stats;
 pub mod status;
 pub mod volume;

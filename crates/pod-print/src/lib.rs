@@ -8,6 +8,7 @@ pub mod image;
 pub mod plan_view;
 pub mod pod_row;
 pub mod service;
+pub mod stats;
 pub mod table;
 pub mod tabs;
 pub mod text;

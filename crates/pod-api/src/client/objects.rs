@@ -5,6 +5,7 @@ use super::{Client, ClientError, build, read_json};
 use crate::backend::Attempts;
 use hyper::Method;
 use hyper::header::WARNING;
+use pod_model::stats::PodStats;
 use serde_json::{Value, json};
 
 /// A kind of object that the API lists.
@@ -192,6 +193,16 @@ impl Client {
             .child("pods")
             .child(name)
             .child("attempts");
+        self.json(Method::GET, &target, None).await
+    }
+
+    /// What a pod and its running containers use now.
+    pub async fn stats_of(&self, namespace: &str, name: &str) -> Result<PodStats, ClientError> {
+        let target = Target::new("/apis/podwright.io/v1/namespaces")
+            .child(namespace)
+            .child("pods")
+            .child(name)
+            .child("stats");
         self.json(Method::GET, &target, None).await
     }
 }

@@ -163,4 +163,8 @@ fn own_group<B: Backend>() -> Router<Arc<B>> {
             "/namespaces/{namespace}/pods/{name}/attempts",
             get(own::attempts::<B>),
         )
+        .route(
+            "/namespaces/{namespace}/pods/{name}/stats",
+            get(own::stats::<B>),
+        )
 }

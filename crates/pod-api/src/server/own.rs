@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use pod_model::stats::PodStats;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -91,4 +92,13 @@ pub(super) async fn plan<B: Backend>(
     let key = Key::new(namespace, name);
     listing::find(node.pods(), "pods", &key)?;
     Ok(Json(node.plan_of(&key).await?))
+}
+
+pub(super) async fn stats<B: Backend>(
+    State(node): State<Arc<B>>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> ApiResult<Json<PodStats>> {
+    let key = Key::new(namespace, name);
+    listing::find(node.pods(), "pods", &key)?;
+    Ok(Json(node.stats_of(&key).await?))
 }

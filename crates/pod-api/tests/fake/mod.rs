@@ -15,6 +15,7 @@ use pod_model::config::ExecConfig;
 use pod_model::event::Event;
 use pod_model::ids::PodRef;
 use pod_model::pod::Pod;
+use pod_model::stats::{ContainerStats, PodStats, Usage};
 use pod_model::status::PodStatus;
 use serde_json::{Value, json};
 use std::io::Read;
@@ -290,6 +291,20 @@ impl Backend for Fake {
         Ok(Attempts {
             accepted: record.pod.metadata.creation_timestamp,
             ..Attempts::default()
+        })
+    }
+
+    async fn stats_of(&self, _: &Key) -> ApiResult<PodStats> {
+        let usage = Usage {
+            pids: Some(3),
+            ..Usage::default()
+        };
+        Ok(PodStats {
+            pod: Some(usage.clone()),
+            containers: vec![ContainerStats {
+                name: "app".to_owned(),
+                usage,
+            }],
         })
     }
 

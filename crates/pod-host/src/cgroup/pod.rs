@@ -61,12 +61,70 @@ pub(crate) fn own_leaf(root: &CgroupPath) -> Result<CgroupPath, HostError> {
 pub(crate) fn leave_pods_alone(layout: &Layout, root: &CgroupPath) -> Result<(), HostError> {
     let other = HostErrorKind::Other;
     let leaf = own_leaf(root)?;
-    Cgroup::new(hierarchies::auto(), relative(&leaf)?)
-        .at(other, format!("cgroup {leaf}: making it"))?;
+    if layout.is_v2() {
+        // Without controllers yet: where this process itself is in `root`, they can be handed down only after it has left.
+        for folder in layout.folders(&leaf) {
+            std::fs::create_dir_all(&folder).at_path(other, "cgroup: making", &folder)?;
+        }
+    } else {
+        Cgroup::new(hierarchies::auto(), relative(&leaf)?)
+            .at(other, format!("cgroup {leaf}: making it"))?;
+    }
     let pid = rustix::process::getpid().as_raw_nonzero().to_string();
     for folder in layout.folders(&leaf) {
         let path = folder.join("cgroup.procs");
         write(&path, &pid).at_path(other, "cgroup: moving the node daemon to", &path)?;
+    }
+    if layout.is_v2() {
+        for mount in &layout.mounts {
+            hand_down(mount, root)?;
+        }
+    }
+    Ok(())
+}
+
+/// Controllers without which a pod's limits would silently not hold.
+const NEEDED: [&str; 3] = ["cpu", "memory", "pids"];
+
+/// Version 2: gives the children of `root` their controllers, from the top of the hierarchy down. The kernel refuses it where processes are in
+/// a cgroup on the way (cgroups(7), "no internal processes").
+fn hand_down(mount: &Path, root: &CgroupPath) -> Result<(), HostError> {
+    let fail = |cause: String| Err(HostError::new(HostErrorKind::Other, cause));
+    let mut folder = mount.to_owned();
+    let names = root.relative().components();
+    for name in std::iter::once(None).chain(names.map(Some)) {
+        if let Some(name) = name {
+            folder.push(name);
+        }
+        let file = folder.join("cgroup.subtree_control");
+        let given = std::fs::read_to_string(&file).at_path(
+            HostErrorKind::Other,
+            "cgroup: reading",
+            &file,
+        )?;
+        let missing = NEEDED
+            .iter()
+            .filter(|c| !given.split_whitespace().any(|g| g == **c));
+        for controller in missing {
+            let Err(error) = write(&file, &format!("+{controller}")) else {
+                continue;
+            };
+            let inside = std::fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+            let inside: Vec<&str> = inside.lines().collect();
+            return if folder != mount && !inside.is_empty() {
+                fail(format!(
+                    "cgroup root {root}: {} has processes in it ({}), and cgroup v2 allows none where children have controllers: \
+                     move them to a cgroup of their own, or name another one with --cgroup-root",
+                    folder.display(),
+                    inside.join(", ")
+                ))
+            } else {
+                fail(format!(
+                    "cgroup root {root}: {}: turning the controller {controller} on: {error}; without it limits of pods would not hold",
+                    file.display()
+                ))
+            };
+        }
     }
     Ok(())
 }

@@ -168,6 +168,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Show when each attempt of each container ran, and when nothing did.
     Timeline(TimelineArgs),
+    /// Show what a pod and its containers use: processor time, memory, processes, and how long they waited.
+    Stats(StatsArgs),
     /// Show what a container wrote, in this attempt or an earlier one.
     Logs(LogsArgs),
     /// Run a program in a running container.
@@ -388,6 +390,20 @@ pub struct ExplainArgs {
     /// How many of the last lines of its log to show.
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub lines: u64,
+    /// How to print.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<DataOutput>,
+}
+
+/// `stats`.
+#[derive(Debug, Args)]
+pub struct StatsArgs {
+    /// The pod: NAME or pod/NAME.
+    #[arg(value_name = "POD")]
+    pub pod: String,
+    /// The namespace.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
     /// How to print.
     #[arg(short = 'o', long, value_name = "FORMAT")]
     pub output: Option<DataOutput>,

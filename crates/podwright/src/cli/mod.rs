@@ -21,6 +21,7 @@ mod manifest;
 mod output;
 mod plan;
 mod run;
+mod stats;
 mod style;
 mod target;
 mod terminal;
@@ -120,6 +121,7 @@ async fn work(cli: &Cli, places: &Places) -> Outcome<u8> {
         Command::Create(args) => create::create(args, places).await,
         Command::Get(args) => get::get(args, places).await,
         Command::Describe(args) => describe::describe(args, places).await,
+        Command::Stats(args) => stats::stats(args, places).await,
         Command::Explain(args) => explain::explain(args, places).await,
         Command::Timeline(args) => explain::timeline(args, places, Style::of(cli.color)).await,
         Command::Logs(args) => logs::logs(args, places).await,

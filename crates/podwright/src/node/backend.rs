@@ -20,6 +20,7 @@ use pod_model::config::ExecConfig;
 use pod_model::event::Event;
 use pod_model::ids::{ImageName, Namespace, PodRef};
 use pod_model::runtime::RunState;
+use pod_model::stats::PodStats;
 use serde_json::{Value, json};
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -227,6 +228,17 @@ impl Backend for Daemon {
             accepted: metadata.creation_timestamp,
             runtime: self.world.host.observe(&metadata.uid).await,
         })
+    }
+
+    async fn stats_of(&self, key: &Key) -> ApiResult<PodStats> {
+        let Some(record) = self.world.journal.pods.get(key) else {
+            return Err(ApiError::not_found("pods", &key.name));
+        };
+        let pod = &record.value.pod;
+        let mut stats = self.world.host.stats(&pod.metadata.uid);
+        let order = |name: &str| pod.spec.all().position(|(_, _, c)| c.name == name);
+        stats.containers.sort_by_key(|c| order(&c.name));
+        Ok(stats)
     }
 
     async fn plan_of(&self, key: &Key) -> ApiResult<Value> {
