@@ -41,6 +41,8 @@ pub(crate) struct PodState {
     pub(crate) containers: Vec<ContainerState>,
     /// Removals that are still at work.
     pub(crate) cleanups: Vec<JoinHandle<()>>,
+    /// Sandboxes that did not come to be and could not be taken away: tried again with the pod's end.
+    pub(crate) half: Vec<SandboxId>,
 }
 
 /// One sandbox.

@@ -10,7 +10,7 @@ use crate::verbs::{container, sandbox};
 use crate::volumes::{self, unmount_below};
 use pod_driver::host::{HostError, HostErrorKind, HostResult, VolumeError};
 use pod_model::config::{PodCgroup, VolumeToPrepare};
-use pod_model::ids::{CgroupPath, PodRef};
+use pod_model::ids::{CgroupPath, PodRef, PodUid, SandboxId};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -110,6 +110,10 @@ pub(crate) async fn remove(node: &Arc<Node>, pod: &PodRef, cgroup: &CgroupPath) 
     for id in &containers {
         note(container::remove(node, uid, id, true).await);
     }
+    let half = std::mem::take(&mut node.state().enter(uid).half);
+    for id in half {
+        note(finish_undo(node, uid, id).await);
+    }
     let cleanups = {
         let mut state = node.state();
         std::mem::take(&mut state.enter(uid).cleanups)
@@ -166,6 +170,20 @@ pub(crate) async fn remove(node: &Arc<Node>, pod: &PodRef, cgroup: &CgroupPath) 
             problems.join("; ")
         ),
     ))
+}
+
+/// Takes away what is left of a sandbox that did not come to be; if that fails once more it is remembered on.
+async fn finish_undo(node: &Arc<Node>, uid: &PodUid, id: SandboxId) -> HostResult<()> {
+    if let Err(error) = sandbox::undo(node, uid, &id).await {
+        node.state().enter(uid).half.push(id);
+        return Err(error);
+    }
+    let intent = Intent::Run {
+        pod: uid.clone(),
+        sandbox: id,
+    };
+    intents::begun(&node.paths.intents(), &intent).over();
+    Ok(())
 }
 
 fn remove_tree(path: &Path) -> HostResult<()> {

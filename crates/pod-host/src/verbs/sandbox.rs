@@ -88,8 +88,11 @@ pub(crate) async fn run(node: &Arc<Node>, config: &SandboxConfig) -> HostResult<
             }
             Err(cause)
         }
-        // What has begun stays noted: the next daemon takes it away.
-        Err(both) => Err(both),
+        // What has begun stays noted: the pod's end, or the next daemon, takes it away.
+        Err(both) => {
+            node.state().enter(pod).half.push(config.id.clone());
+            Err(both)
+        }
     }
 }
 
