@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// In the node's PID namespace the kernel does not end the rest when the first process ends: only the cgroup tells who belongs to it.
 const MANY: &str =
-    "command: [sh, -c, 'for i in $(seq 100); do sleep 2005 & done; trap \"\" TERM; wait; wait']";
+    "command: [sh, -c, 'for i in $(seq 20); do sleep 2005 & done; trap \"\" TERM; wait; wait']";
 
 fn supervisor(node: &Node) -> u32 {
     let found = fs::read_dir("/proc").unwrap().flatten().find_map(|e| {
@@ -41,8 +41,8 @@ fn a_container_that_is_stopped_is_ended_by_cgroup_kill_with_all_its_processes() 
     let node = node("cgroupkill");
     run(&node, "k", &pod("k", "  hostPID: true\n", MANY));
     let cgroup = cgroup_of(pid_when(&node, "2005"));
-    until("a hundred processes", Duration::from_secs(20), || {
-        read(&cgroup.join("pids.current")).parse::<u32>().unwrap() > 100
+    until("twenty processes", Duration::from_secs(60), || {
+        read(&cgroup.join("pids.current")).parse::<u32>().unwrap() > 20
     });
     let trace = node.file("trace", "");
     let mut tracing = strace(supervisor(&node), &trace);
