@@ -1,9 +1,9 @@
 //! Files that cannot be trusted are kept for whoever looks into it, where nobody reads them again.
 
-use crate::bundle::private_folder;
 use jiff::Timestamp;
 use std::fs;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Name of the folder below root and run.
@@ -18,7 +18,8 @@ const MOST: usize = 100;
 /// It cannot be moved; it is still where it was.
 pub fn set_aside(base: &Path, file: &Path) -> io::Result<PathBuf> {
     let folder = base.join(QUARANTINE);
-    private_folder(&folder)?;
+    let mut private = fs::DirBuilder::new();
+    private.recursive(true).mode(0o700).create(&folder)?;
     let name = |path: Option<&Path>| {
         let name = path.and_then(Path::file_name).unwrap_or_default();
         name.to_string_lossy().into_owned()

@@ -1,0 +1,117 @@
+//! A record that cannot be trusted: nobody acts on half a truth. The one sandbox that it is about is ended, whatever of it runs is found by
+//! its cgroups, and the record is kept in quarantine. Its pod goes on as one whose sandbox was lost; the others do not notice.
+
+use crate::cgroup;
+use crate::failure::blocking;
+use crate::intents::{self, Intent};
+use crate::node_state::Node;
+use crate::paths::SandboxDir;
+use crate::records::{self, ContainerFile};
+use crate::supervisor::{Client, Notices};
+use crate::verbs::sandbox;
+use pod_driver::host::HostResult;
+use pod_model::ids::{CgroupPath, PodRef};
+use pod_wire::supervisor::{Event, RequestBody};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the supervisor may take to end everything; after that the cgroups are emptied under it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The first damaged record of a sandbox, and what is wrong with it.
+pub(crate) fn found(dir: &SandboxDir) -> Option<(PathBuf, String)> {
+    let containers = fs::read_dir(dir.containers()).into_iter().flatten();
+    let of_containers = containers
+        .flatten()
+        .flat_map(|e| ["record.json", "ended.json"].map(|name| e.path().join(name)));
+    let mut files = std::iter::once(dir.record()).chain(of_containers);
+    files.find_map(|path| {
+        let bytes = fs::read(&path).ok()?;
+        let cause = records::unsealed(&bytes).err()?.to_string();
+        Some((path, cause))
+    })
+}
+
+/// Ends the sandbox in `dir` because of a damaged file of it; gives the note for the log.
+pub(crate) async fn end(
+    node: &Arc<Node>,
+    dir: &SandboxDir,
+    file: &Path,
+    cause: &str,
+) -> HostResult<()> {
+    shut_down(node, dir).await;
+    let (work, of, damaged, cause) = (
+        Arc::clone(node),
+        dir.clone(),
+        file.to_owned(),
+        cause.to_owned(),
+    );
+    let ended = blocking(move || {
+        let mut names: Vec<String> = fs::read_dir(of.containers())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|e| e.file_name().into_string().ok())
+            .collect();
+        names.extend(
+            of.path()
+                .file_name()
+                .and_then(|n| n.to_str())
+                .map(String::from),
+        );
+        let root = &work.options.cgroup_root;
+        let leaves = cgroup::find(&work.layout, root, &names);
+        let pod = pod_of(&work, &of, &leaves);
+        // A failure is met again, and told, when the pod is removed.
+        for leaf in &leaves {
+            let _ = cgroup::remove(&work.layout, root, leaf);
+        }
+        let kept = work.set_aside(&damaged);
+        let message = format!(
+            "record {} is damaged ({cause}); {kept}; what ran in its sandbox was ended",
+            damaged.display()
+        );
+        sandbox::clear(of.path()).map(|()| (pod, message))
+    });
+    let (pod, message) = ended.await??;
+    node.note_damage(pod, message);
+    Ok(())
+}
+
+/// Nobody listens to what it says meanwhile.
+struct Deaf;
+
+impl Notices for Deaf {
+    fn event(&self, _: Event) {}
+
+    fn lost(&self) {}
+}
+
+async fn shut_down(node: &Arc<Node>, dir: &SandboxDir) {
+    let Ok(socket) = pod_sys::socket::connect(&dir.socket()) else {
+        return;
+    };
+    let Ok(client) = Client::new(socket, node.options.generation, Deaf) else {
+        return;
+    };
+    let asked = client.ask(RequestBody::Shutdown, Vec::new());
+    // Whatever it answers, the cgroups are looked at next.
+    let _ = tokio::time::timeout(PATIENCE, asked).await;
+}
+
+/// Whose sandbox it is: a container's record that is whole says so, else the pod whose cgroup it was in.
+fn pod_of(node: &Node, dir: &SandboxDir, leaves: &[CgroupPath]) -> Option<PodRef> {
+    let containers = fs::read_dir(dir.containers()).into_iter().flatten();
+    let mut files = containers.flatten().map(|e| e.path().join("record.json"));
+    let said = files.find_map(|path| records::load::<ContainerFile>(&path).ok().flatten());
+    if let Some(file) = said {
+        return Some(file.pod);
+    }
+    let (begun, _) = intents::left(&node.paths.intents()).ok()?;
+    begun.into_iter().find_map(|intent| match intent {
+        Intent::Pod { pod, cgroup } if leaves.iter().any(|l| l.is_within(&cgroup)) => Some(pod),
+        _ => None,
+    })
+}
