@@ -7,8 +7,8 @@
 //! <root>/records/services/<namespace>_<name>.json
 //! ```
 //!
-//! Every file is written under a temporary name, synced and renamed, so that it is whole or not there; a file that cannot be read is
-//! set aside as `<name>.broken` and told about.
+//! Every file is written under a temporary name, synced and renamed, and begins with a checksum of its JSON text. One that is cut off or
+//! changed is not read: it is kept in `<root>/quarantine/`, and told about by an event, by `doctor` and in the daemon's log.
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A pod on disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,9 +36,20 @@ pub struct KeptPod {
     pub accepted: Timestamp,
 }
 
+/// A file that could not be trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damaged {
+    /// Name of the file without its ending: the uid, for pods and what their tasks remember.
+    pub name: String,
+    /// What was found and where it is kept, in words for a user.
+    pub message: String,
+}
+
 /// The folder of records.
 #[derive(Clone, Debug)]
 pub struct Records {
+    root: PathBuf,
+    damaged: Arc<Mutex<Vec<Damaged>>>,
     pods: PathBuf,
     memory: PathBuf,
     configs: PathBuf,
@@ -50,6 +61,8 @@ impl Records {
     pub fn open(root: &Path) -> Result<Self> {
         let base = root.join("records");
         let records = Self {
+            root: root.to_owned(),
+            damaged: Arc::default(),
             pods: base.join("pods"),
             memory: base.join("memory"),
             configs: base.join("configs"),
@@ -62,6 +75,7 @@ impl Records {
             &records.services,
         ] {
             fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+            remove_unfinished(folder);
         }
         Ok(records)
     }
@@ -72,12 +86,18 @@ impl Records {
             let memory = self.memory(&pod.pod.metadata.uid).unwrap_or_default();
             (pod, memory)
         };
-        read_all(&self.pods).into_iter().map(load).collect()
+        self.read_all(&self.pods).into_iter().map(load).collect()
+    }
+
+    /// What could not be trusted since this was asked last.
+    pub fn take_damaged(&self) -> Vec<Damaged> {
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut damaged)
     }
 
     /// What a pod's task remembered.
     pub fn memory(&self, uid: &PodUid) -> Option<Memory> {
-        read(&self.memory_file(uid))
+        self.read(&self.memory_file(uid))
     }
 
     /// Keeps a new pod so that a daemon which is killed now finds it again. [`Records::settle_pod`] makes it outlast a power cut.
@@ -111,7 +131,7 @@ impl Records {
 
     /// Every ConfigMap and Secret.
     pub fn configs(&self) -> Vec<ConfigRecord> {
-        read_all(&self.configs)
+        self.read_all(&self.configs)
     }
 
     /// Keeps a ConfigMap or Secret.
@@ -126,7 +146,7 @@ impl Records {
 
     /// Every Service.
     pub fn services(&self) -> Vec<ServiceRecord> {
-        read_all(&self.services)
+        self.read_all(&self.services)
     }
 
     /// Keeps a Service.
@@ -178,7 +198,7 @@ fn write<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<()> {
             0o600,
         );
         let mut file = options.open(&temporary)?;
-        file.write_all(&text)?;
+        file.write_all(&pod_host::sealed(&text))?;
         if sync {
             file.sync_data()?;
         }
@@ -194,6 +214,16 @@ fn write<T: Serialize>(path: &Path, value: &T, sync: bool) -> Result<()> {
     result.with_context(|| format!("keep {}", path.display()))
 }
 
+/// Removes what a daemon that was killed while it wrote has left.
+fn remove_unfinished(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let unfinished = entries.map(|e| e.path());
+    for path in unfinished.filter(|p| p.extension().is_some_and(|e| e == "new")) {
+        // Left, it is tried again at the next start.
+        let _ = fs::remove_file(path);
+    }
+}
+
 fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -203,36 +233,53 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    let text = fs::read(path).ok()?;
-    match serde_json::from_slice(&text) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            let aside = path.with_extension("broken");
-            eprintln!(
-                "record {} cannot be read ({error}); set aside as {}",
-                path.display(),
-                aside.display()
-            );
-            let _ = fs::rename(path, aside);
-            None
+impl Records {
+    fn read<T: DeserializeOwned>(&self, path: &Path) -> Option<T> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(e) => {
+                eprintln!("record {}: {e}", path.display());
+                return None;
+            }
+        };
+        let body = pod_host::unsealed(&bytes).map_err(|e| e.to_string());
+        let value = body.and_then(|b| serde_json::from_slice(b).map_err(|e| e.to_string()));
+        match value {
+            Ok(value) => Some(value),
+            Err(cause) => {
+                self.set_aside(path, &cause);
+                None
+            }
         }
     }
-}
 
-fn read_all<T: DeserializeOwned>(folder: &Path) -> Vec<T> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|e| e.path())
-        .collect();
-    files.sort();
-    files
-        .iter()
-        .filter(|f| f.extension().is_some_and(|e| e == "json"))
-        .filter_map(|f| read(f))
-        .collect()
+    fn set_aside(&self, path: &Path, cause: &str) {
+        let kept = match pod_host::set_aside(&self.root, path) {
+            Ok(kept) => format!("kept as {}", kept.display()),
+            Err(e) => format!("it could not be set aside: {e}"),
+        };
+        let message = format!("record {} is damaged ({cause}); {kept}", path.display());
+        eprintln!("{message}");
+        let name = path.file_stem().unwrap_or_default();
+        let damaged = Damaged {
+            name: name.to_string_lossy().into_owned(),
+            message,
+        };
+        let mut all = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(damaged);
+    }
+
+    fn read_all<T: DeserializeOwned>(&self, folder: &Path) -> Vec<T> {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> = entries.map(|e| e.path()).collect();
+        files.sort();
+        files
+            .iter()
+            .filter(|f| f.extension().is_some_and(|e| e == "json"))
+            .filter_map(|f| self.read(f))
+            .collect()
+    }
 }
 
 /// Writes what tasks remember, off their way: the newest value of each pod, a little after it came.
@@ -296,4 +343,84 @@ async fn keep(records: &Records, newest: Newest) {
     });
     // It only fails when the runtime ends.
     let _ = written.await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_pods_one_whose_record_is_torn_or_changed_anywhere_is_set_aside_and_the_other_is_found()
+     {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path()).unwrap();
+        let pod = |uid: &str| {
+            let mut pod = Pod::default();
+            pod.metadata.uid = uid.into();
+            KeptPod {
+                pod,
+                object: serde_json::json!({"spec": {}}),
+                accepted: Timestamp::UNIX_EPOCH,
+            }
+        };
+        records.keep_pod(&pod("good")).unwrap();
+        records.keep_pod(&pod("bad")).unwrap();
+        let path = dir.path().join("records/pods/bad.json");
+        let whole = fs::read(&path).unwrap();
+        let torn = (0..whole.len()).map(|n| whole[..n].to_vec());
+        let changed = (0..whole.len()).map(|n| {
+            let mut bytes = whole.clone();
+            bytes[n] ^= 1 << (n % 8);
+            bytes
+        });
+        for bytes in torn.chain(changed) {
+            fs::write(&path, &bytes).unwrap();
+            let found = records.pods();
+            let uids: Vec<&str> = found
+                .iter()
+                .map(|(p, _)| p.pod.metadata.uid.as_str())
+                .collect();
+            assert_eq!(uids, ["good"]);
+            let told = records.take_damaged();
+            assert_eq!(told.len(), 1);
+            assert_eq!(told[0].name, "bad");
+            assert!(
+                !path.exists() && told[0].message.contains("kept as"),
+                "{told:?}"
+            );
+        }
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(records.pods().len(), 2);
+        assert!(records.take_damaged().is_empty());
+    }
+
+    #[test]
+    fn what_a_killed_daemon_had_half_written_is_gone_at_the_next_start() {
+        let dir = tempfile::tempdir().unwrap();
+        Records::open(dir.path()).unwrap();
+        let half = dir.path().join("records/pods/u.new");
+        fs::write(&half, "hal").unwrap();
+        Records::open(dir.path()).unwrap();
+        assert!(!half.exists());
+    }
+
+    #[test]
+    fn what_a_task_remembers_and_a_config_are_set_aside_when_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path()).unwrap();
+        let uid = PodUid::new("u");
+        records.keep_memory(&uid, &Memory::default()).unwrap();
+        assert!(records.memory(&uid).is_some());
+        let memory = dir.path().join("records/memory/u.json");
+        let config = dir.path().join("records/configs/ConfigMap_default_x.json");
+        fs::write(&config, "half").unwrap();
+        let mut bytes = fs::read(&memory).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 4;
+        fs::write(&memory, bytes).unwrap();
+        assert!(records.memory(&uid).is_none());
+        assert!(records.configs().is_empty());
+        let names: Vec<String> = records.take_damaged().into_iter().map(|d| d.name).collect();
+        assert_eq!(names, ["u", "ConfigMap_default_x"]);
+    }
 }
