@@ -158,21 +158,29 @@ pub fn validate_spec(
     validate_tolerations(tolerations, &at("tolerations"), options, errors);
     let aliases = list(&spec.host_aliases);
     validate_host_aliases(aliases, &at("hostAliases"), options, errors);
+    // An empty priority class is none; an empty runtime class is a wrong one.
+    let priority_class = spec.priority_class_name.as_deref();
     let more_names = [
-        ("priorityClassName", text(&spec.priority_class_name)),
-        ("runtimeClassName", text(&spec.runtime_class_name)),
+        (
+            "priorityClassName",
+            priority_class.filter(|n| !n.is_empty()),
+        ),
+        ("runtimeClassName", spec.runtime_class_name.as_deref()),
     ];
-    for (field, name) in more_names.into_iter().filter(|(_, name)| !name.is_empty()) {
+    for (field, name) in more_names.into_iter().filter_map(|(f, n)| Some((f, n?))) {
         for message in is_dns1123_subdomain(name) {
             errors.invalid(&at(field), name, &message);
         }
     }
-    one_of(
-        spec.preemption_policy.as_deref(),
-        &["PreemptLowerPriority", "Never"],
-        &at("preemptionPolicy"),
-        errors,
-    );
+    match spec.preemption_policy.as_deref() {
+        Some("") => errors.required(&at("preemptionPolicy"), ""),
+        policy => one_of(
+            policy,
+            &["PreemptLowerPriority", "Never"],
+            &at("preemptionPolicy"),
+            errors,
+        ),
+    }
     if let Some(overhead) = &spec.overhead {
         let resources = ResourceRequirements {
             limits: Some(overhead.clone()),

@@ -369,7 +369,9 @@ fn validate_deleted_gates(
     errors: &mut Errors,
 ) {
     for (i, gate) in new.iter().enumerate() {
-        if old.iter().any(|o| o.name == gate.name) {
+        // A name that stands several times is told of once, at its last place.
+        let again = new.iter().skip(i.saturating_add(1));
+        if old.iter().chain(again).any(|other| other.name == gate.name) {
             continue;
         }
         let detail = format!(
