@@ -35,7 +35,9 @@ impl Layer {
         header.set_entry_type(tar::EntryType::new(kind));
         header.set_size(data.len() as u64);
         header.set_mode(0o755);
-        (header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
         header.as_mut_bytes()[157..157 + link.len()].copy_from_slice(link.as_bytes());
         edit(&mut header);

@@ -10,7 +10,9 @@ fn files(names: impl IntoIterator<Item = String>) -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
         header.set_size(0);
         header.set_mode(0o644);
-        (header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
         // The crate writes the long names itself.
         tar.append_data(&mut header, name, std::io::empty())
             .expect("an entry");
