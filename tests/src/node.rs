@@ -293,7 +293,9 @@ impl Node {
     #[track_caller]
     pub fn finish(mut self) {
         let deleted = self.run(&["delete", "pods", "--all", "-A", "--force"]);
-        let mut left = leak::again(PATIENCE, || self.held());
+        // Asked once: a client that has just gone is a descriptor of the daemon for another moment.
+        let daemon = self.daemon();
+        let mut left = leak::again(PATIENCE, || self.held(daemon));
         // From here on a failure leaves nothing behind: everything is taken away before anything is asserted.
         self.finished = true;
         let reset = self.run(&["reset", "--yes"]);
@@ -316,9 +318,9 @@ impl Node {
     }
 
     /// What is left of pods while the node still runs, once all are deleted: files under root, run and logs, and what the daemon holds.
-    pub fn held(&self) -> Vec<String> {
+    pub fn held(&self, daemon: Option<u32>) -> Vec<String> {
         let mut found = rest::files_of(&self.root(), &self.run_dir(), &self.logs());
-        found.extend(self.daemon().map(rest::held_by).unwrap_or_default());
+        found.extend(daemon.map(rest::held_by).unwrap_or_default());
         found
     }
 

@@ -73,10 +73,15 @@ impl Frozen {
     fn set(&self, how: &str) {
         tool(&["fsfreeze", how, self.place.to_str().unwrap()]);
     }
+}
 
-    fn remove(self) {
-        tool(&["umount", self.place.to_str().unwrap()]);
-        fs::remove_file(self.disk).unwrap();
+/// Whatever becomes of the case: nobody shall wait for this file system for ever.
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let place = self.place.to_str().unwrap();
+        let _ = Command::new("fsfreeze").args(["-u", place]).output();
+        let _ = Command::new("umount").args(["-l", place]).output();
+        let _ = fs::remove_file(&self.disk);
     }
 }
 
@@ -84,33 +89,28 @@ impl Frozen {
 fn r20_a_container_that_cannot_be_killed_holds_up_nobody_else_and_is_removed_later() {
     let node = Node::new("r20stuck");
     let frozen = Frozen::new(&node);
-    let text = pod(
-        "stuck",
-        "until [ -e /v/go ]; do sleep 0.02; done; echo x > /v/file",
-    )
-    .replace(
-        "  containers:",
-        &format!(
-            "  volumes: [{{name: v, hostPath: {{path: {}}}}}]\n  containers:",
-            frozen.place.display()
-        ),
-    )
-    .replace(
-        "{name: app,",
-        "{name: app, volumeMounts: [{name: v, mountPath: /v}],",
+    let script = "until [ -e /tmp/go ]; do sleep 0.02; done; echo x > /v/file";
+    let volume = format!(
+        "  volumes: [{{name: v, hostPath: {{path: {}}}}}]\n  containers:",
+        frozen.place.display()
     );
+    let text = pod("stuck", script)
+        .replace("  containers:", &volume)
+        .replace(
+            "{name: app,",
+            "{name: app, volumeMounts: [{name: v, mountPath: /v}],",
+        );
     start(&node, "stuck", &text);
     start(&node, "other", &pod("other", "exec sleep 1000"));
-    let pid = node.pid_of("until [ -e /v/go ]; do sleep 0.02; done; echo x > /v/file");
-    fs::write(frozen.place.join("go"), "").unwrap();
+    let pid = node.pid_of(script);
     frozen.set("-f");
+    node.run(&["exec", "stuck", "--", "touch", "/tmp/go"]).ok();
     until(
         "a process that cannot be killed",
         Duration::from_secs(10),
         || {
-            fs::read_to_string(format!("/proc/{pid}/stat"))
-                .unwrap()
-                .contains(") D ")
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+            stat.is_ok_and(|s| s.contains(") D "))
         },
     );
     let began = Instant::now();
@@ -141,7 +141,7 @@ fn r20_a_container_that_cannot_be_killed_holds_up_nobody_else_and_is_removed_lat
     frozen.set("-u");
     node.nothing_left_of_pods();
     assert_eq!(node.status("stuck"), "");
-    frozen.remove();
+    drop(frozen);
     node.finish();
 }
 
