@@ -65,6 +65,11 @@ impl NodeHost {
         &self.node
     }
 
+    /// Records of sandboxes that could not be trusted when they were found again, as far as it is known with whose they were; each once.
+    pub fn take_damaged(&self) -> Vec<(Option<PodRef>, String)> {
+        self.node.take_damaged()
+    }
+
     /// Pods of which there is anything, found again or made since, each with its pod-level cgroup.
     pub fn pods(&self) -> Vec<(PodRef, CgroupPath)> {
         let state = self.node.state();

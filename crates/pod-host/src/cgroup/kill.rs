@@ -86,6 +86,22 @@ pub(crate) fn remove_empty(root: &CgroupPath) -> Result<(), HostError> {
     last.or_else(fail)
 }
 
+/// Cgroups below `root` that have one of these names.
+pub(crate) fn find(layout: &Layout, root: &CgroupPath, names: &[String]) -> Vec<CgroupPath> {
+    let mut found = BTreeSet::new();
+    for (mount, base) in layout.mounts.iter().zip(layout.folders(root)) {
+        for folder in tree(&base) {
+            let named = folder.file_name().and_then(|n| n.to_str());
+            let wanted = named.is_some_and(|n| names.iter().any(|w| w == n));
+            let path = folder.strip_prefix(mount).ok().and_then(Path::to_str);
+            if let (true, Some(path)) = (wanted, path) {
+                found.extend(CgroupPath::parse(&format!("/{path}")).ok());
+            }
+        }
+    }
+    found.into_iter().collect()
+}
+
 /// Pids of the processes in `cgroup` itself.
 pub(crate) fn processes_of(layout: &Layout, cgroup: &CgroupPath) -> Vec<i32> {
     processes(&layout.folders(cgroup)).into_iter().collect()

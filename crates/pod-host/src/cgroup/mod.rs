@@ -9,7 +9,7 @@ mod pod;
 mod stats;
 
 pub(crate) use hasten::Hasten;
-pub(crate) use kill::{processes_of, remove, remove_empty};
+pub(crate) use kill::{find, processes_of, remove, remove_empty};
 pub(crate) use layout::{Layout, detect};
 pub(crate) use pod::{ensure, leave_pods_alone, own_leaf};
 pub(crate) use stats::usage;

@@ -189,7 +189,10 @@ async fn adopt(
         }
     }
     for said in states.iter().filter(|s| s.exit.is_some() && !s.pause) {
-        let known = node.state().container(pod, &said.id.as_str().into()).is_some();
+        let known = node
+            .state()
+            .container(pod, &said.id.as_str().into())
+            .is_some();
         if !known {
             let id = said.id.clone();
             let _ = client.ask(RequestBody::Delete { id }, Vec::new()).await;
@@ -336,7 +339,8 @@ async fn forget(
     };
     if let Ok(cgroup) = cgroup {
         let work = Arc::clone(node);
-        blocking(move || cgroup::remove(&work.layout, &work.options.cgroup_root, &cgroup)).await??;
+        blocking(move || cgroup::remove(&work.layout, &work.options.cgroup_root, &cgroup))
+            .await??;
     }
     node.enter_end(pod, &id, exit::unknown(&cause), None);
     container::remove(node, pod, &id, false).await

@@ -14,7 +14,8 @@ use pod_model::ids::{Namespace, PodRef, PodUid};
 use pod_model::pod::Pod;
 use pod_model::status::{Phase, PodStatus};
 use pod_plan::configs::sysctls::{FORBIDDEN_REASON, sysctls};
-use pod_plan::events;
+use pod_model::event::EventKind;
+use pod_plan::events::{self, PodEvent};
 use pod_plan::memory::Memory;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -64,7 +65,29 @@ impl Pods {
                 },
             );
         }
+        self.tell_of_damage();
         self.take_away_unknown();
+    }
+
+    /// An event for each pod of which a file could not be trusted.
+    fn tell_of_damage(&self) {
+        let all = self.references();
+        let runs = self.world.host.pods();
+        for damaged in self.records.take_damaged() {
+            let known = all.iter().chain(runs.iter().map(|(pod, _)| pod));
+            // Of a pod that neither has a record nor runs nobody knows the name: the log and `doctor` tell.
+            if let Some(pod) = known.into_iter().find(|p| p.uid.as_str() == damaged.name) {
+                let event = PodEvent::of_pod(EventKind::Warning, "RecordDamaged", damaged.message);
+                self.world.journal.event(pod, event, Timestamp::now());
+            }
+        }
+        for (pod, message) in self.world.host.take_damaged() {
+            eprintln!("{message}");
+            if let Some(pod) = pod {
+                let event = PodEvent::of_pod(EventKind::Warning, "RecordDamaged", message);
+                self.world.journal.event(&pod, event, Timestamp::now());
+            }
+        }
     }
 
     /// Pods whose record is lost (set aside because it cannot be read): nobody could ever delete them.

@@ -67,6 +67,7 @@ pub async fn reset(
             "pods",
             "pause",
             "records",
+            pod_host::QUARANTINE,
             "tmp",
         ] {
             remove_tree(&root.join(name))?;
@@ -103,8 +104,9 @@ pub fn sweep(run: &Path, root: &Path, logs: &Path, cgroup_root: &str) -> Result<
     let lock = wait_for_end(run)?;
     let cgroup_root = CgroupPath::parse(cgroup_root)?;
     pod_host::remove_empty_cgroups(&cgroup_root).context("remove cgroups")?;
-    remove_tree(&run.join("sandboxes"))?;
-    remove_tree(&run.join("network"))?;
+    for name in ["sandboxes", "intents", "network", pod_host::QUARANTINE] {
+        remove_tree(&run.join(name))?;
+    }
     for file in [pod_api::socket::NAME, "node.lock", "node.log"] {
         let path = run.join(file);
         match std::fs::remove_file(&path) {
