@@ -70,7 +70,13 @@ pub(crate) async fn ensure_bridge(
         .execute()
         .await
         .map_err(|e| NetworkError::link(format!("giving {name} the address {gateway}"), &e))?;
-    up(handle, index, name).await?;
+    // One of its own: else it has that of one of its ports, which changes as pods come and go, and the others send to the old one.
+    let own = LinkUnspec::new_with_index(index)
+        .address(hardware_address(gateway))
+        .up()
+        .build();
+    let set = handle.link().set(own).execute().await;
+    set.map_err(|e| NetworkError::link(format!("bringing {name} up"), &e))?;
     let route = RouteMessageBuilder::<Ipv4Addr>::new()
         .destination_prefix(services.network(), services.prefix_len())
         .output_interface(index)
@@ -80,6 +86,11 @@ pub(crate) async fn ensure_bridge(
     let added = handle.route().add(route).replace().execute().await;
     added.map_err(|e| NetworkError::link(format!("the route to Services ({services})"), &e))?;
     Ok(index)
+}
+
+/// An address of the range that everybody may choose from.
+fn hardware_address(ip: Ipv4Addr) -> Vec<u8> {
+    [&[0x0a, 0x58][..], &ip.octets()].concat()
 }
 
 async fn index_of(handle: &Handle, name: &str) -> Result<u32, NetworkError> {

@@ -238,6 +238,27 @@ fn a_host_port_leads_to_its_pod() {
 }
 
 #[test]
+fn pods_that_come_and_go_are_no_matter_to_the_others() {
+    in_node(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut bridge = bridge(folder.path());
+        let pod = Pod::new();
+        let ip = bridge.reserve("stays").unwrap();
+        bridge.attach("stays", &pod.0).unwrap();
+        pod.serve("stays");
+        for n in 0..8 {
+            let (name, other) = (format!("goes{n}"), Pod::new());
+            bridge.reserve(&name).unwrap();
+            bridge.attach(&name, &other.0).unwrap();
+            assert!(other.ask(ip, PORT).is_ok(), "{name} is there");
+            bridge.detach(&name).unwrap();
+            assert!(ask(ip, PORT).is_ok(), "{name} is gone");
+        }
+        bridge.down().unwrap();
+    });
+}
+
+#[test]
 fn a_next_daemon_mends_what_is_missing_and_takes_all_of_it_away() {
     in_node(|| {
         let folder = tempfile::tempdir().unwrap();
