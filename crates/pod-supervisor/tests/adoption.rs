@@ -281,8 +281,12 @@ fn killed_at_any_moment_of_a_create_it_is_done_or_undone() {
         let mut pod = Sandbox::new("moment");
         let container = with_cgroups(&mut pod, "c1", "echo up; sleep 1000");
         let dirs = container.cgroup_dirs.clone();
-        pod.node.ask(RequestBody::CreateAndStart(container.clone()));
-        std::thread::sleep(Duration::from_micros(300 * n));
+        let asked = pod.node.ask(RequestBody::CreateAndStart(container.clone()));
+        match n {
+            // At the latest once it is answered.
+            55.. => drop(pod.node.answer(asked)),
+            _ => std::thread::sleep(Duration::from_micros(20 * n * n)),
+        }
         pod.kill();
         pod.succeed(vec![]);
         match pod.state().as_slice() {

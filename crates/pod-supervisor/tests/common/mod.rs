@@ -175,7 +175,8 @@ fn start(
             launcher.display()
         )
     });
-    let memfd = rustix::fs::memfd_create("launch", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
+    let memfd =
+        rustix::fs::memfd_create("podwright-launch", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
     let mut file = File::from(memfd);
     file.write_all(&program).unwrap();
     // A program that is open for writing cannot be run.
