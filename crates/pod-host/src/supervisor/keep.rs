@@ -32,7 +32,8 @@ impl Keep {
     /// Copies of all, each by the name that a successor knows it by.
     pub(crate) fn copies(&self, whose: &str) -> Vec<(String, OwnedFd)> {
         let named = self.0.iter();
-        let named = named.filter_map(|(kind, fd)| Some((called(whose, *kind), fd.try_clone().ok()?)));
+        let named =
+            named.filter_map(|(kind, fd)| Some((called(whose, *kind), fd.try_clone().ok()?)));
         named.collect()
     }
 }

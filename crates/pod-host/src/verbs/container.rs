@@ -25,9 +25,7 @@ use pod_model::runtime::{ContainerRecord, RunState};
 use pod_model::status::LinuxUser;
 use pod_oci::{ContainerPaths, OciError, SandboxPaths, spec};
 use pod_wire::launch::Rootfs;
-use pod_wire::supervisor::{
-    CreateContainer, Descriptor, Failure, Log, ReplyBody, RequestBody,
-};
+use pod_wire::supervisor::{CreateContainer, Descriptor, Failure, Log, ReplyBody, RequestBody};
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeMap;
 use std::fs;

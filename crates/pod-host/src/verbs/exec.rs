@@ -116,7 +116,12 @@ pub(crate) async fn start(
 }
 
 /// Kills an exec'd process; one that has ended is as good as killed.
-pub(crate) async fn kill(node: &Node, pod: &PodUid, id: &ContainerId, name: &str) -> HostResult<()> {
+pub(crate) async fn kill(
+    node: &Node,
+    pod: &PodUid,
+    id: &ContainerId,
+    name: &str,
+) -> HostResult<()> {
     let client = {
         let state = node.state();
         let found = state.container(pod, id).ok_or_else(|| no_container(id))?;

@@ -210,9 +210,7 @@ async fn begin(
     let held = Arc::new(hold(&answer).at(KIND, "sandbox: holding the namespaces")?);
     let Answer { body, fds } = answer;
     let keep = match &body {
-        ReplyBody::Started { descriptors, .. } => {
-            Keep::new(descriptors, fds, Descriptor::Process)
-        }
+        ReplyBody::Started { descriptors, .. } => Keep::new(descriptors, fds, Descriptor::Process),
         _ => Keep::default(),
     };
     let mut state = node.state();
