@@ -13,7 +13,7 @@ import image
 # Between the first words of a round and the power cut, in seconds; a guest does one to three operations a second.
 EARLIEST, LATEST = 0.1, 8.0
 # A boot and what a round checks before it works, in seconds.
-CHECK_PATIENCE = 240
+CHECK_PATIENCE = 400
 
 
 def job(case):

@@ -75,12 +75,12 @@ fn create(text: &str) {
     ok(&["create", "-f", "/tmp/boots.yaml"]);
 }
 
-/// Asks again until `done`; fails after 60 s.
+/// Asks again until `done`; fails after 150 s.
 #[track_caller]
 fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_secs(150);
     while !done() {
-        assert!(Instant::now() < end, "waited 60 s for {what}");
+        assert!(Instant::now() < end, "waited 150 s for {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
