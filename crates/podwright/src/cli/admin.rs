@@ -62,8 +62,14 @@ pub async fn reset(args: &ResetArgs, places: &Places) -> Outcome<u8> {
         Err(ClientError::Broken { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    // What the daemon itself stood on goes once it has ended.
-    crate::node::sweep(&places.run, &places.root, &places.logs, &places.cgroup_root).map_err(|error| {
+    // What the daemon itself stood on goes once it has ended. Beside this task, so that the connection closes meanwhile: the daemon waits
+    // for that.
+    let at = places.clone();
+    let swept = tokio::task::spawn_blocking(move || {
+        crate::node::sweep(&at.run, &at.root, &at.logs, &at.cgroup_root)
+    });
+    let swept = swept.await.unwrap_or_else(|e| Err(e.into()));
+    swept.map_err(|error| {
         Failure::new(Code::Temporary, format!("error: all pods, images and logs are removed, but not what the node daemon (pid {pid}) stood on: {error:#}"))
     })?;
     note("Reset: nothing of this node is left.");

@@ -326,6 +326,9 @@ pub struct GetArgs {
     /// Files with the names.
     #[command(flatten)]
     pub files: FileArg,
+    /// The Kubernetes that pods are printed for (yaml, json).
+    #[command(flatten)]
+    pub compat: CompatArg,
     /// The namespace.
     #[command(flatten)]
     pub namespace: NamespaceArg,
@@ -361,9 +364,6 @@ pub struct DescribeArgs {
     /// Files with the names.
     #[command(flatten)]
     pub files: FileArg,
-    /// The Kubernetes that pods are printed for (yaml, json).
-    #[command(flatten)]
-    pub compat: CompatArg,
     /// The namespace.
     #[command(flatten)]
     pub namespace: NamespaceArg,
