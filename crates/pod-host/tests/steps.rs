@@ -179,9 +179,12 @@ fn names(rig: &Rig, folder: &str) -> Vec<String> {
     names
 }
 
-/// What a making operation has begun and not done is gone.
-fn is_undone(rig: &Rig, op: Op, step: &str) {
+/// What a making operation has begun and not done is gone. Before its last step a sandbox runs: the next daemon takes it as done.
+async fn is_done_or_undone(rig: &Rig, op: Op, step: &str, fault: Fault) {
+    let seen = rig.host.observe(&pod().uid).await;
+    let runs = seen.sandboxes.iter().any(|s| s.ready);
     match op {
+        Op::Run if runs => assert_eq!((step, fault), ("run: namespaces", Fault::Crash)),
         Op::Run => assert!(names(rig, "run/sandboxes").is_empty(), "{step}"),
         Op::Start => {
             assert!(names(rig, "root/snapshots").is_empty(), "{step}");
@@ -214,7 +217,7 @@ async fn every_step(fault: Fault) {
                 let left = names(&rig, "run/intents");
                 assert_eq!(left, ["pod-u1"], "{op:?} after {step:?}");
             }
-            is_undone(&rig, op, &step);
+            is_done_or_undone(&rig, op, &step, fault).await;
             act(&rig, op).await.unwrap();
             act(&rig, op).await.unwrap();
             rig.down().await;
@@ -222,7 +225,7 @@ async fn every_step(fault: Fault) {
         }
     }
     // As many as there are today: a step that is no longer asked about would go untested.
-    assert_eq!(broken.len(), 31, "{broken:#?}");
+    assert_eq!(broken.len(), 35, "{broken:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -37,6 +37,9 @@ const KIND: HostErrorKind = HostErrorKind::Sandbox;
 /// How long the end of a sandbox may take; the supervisor itself gives up killing after half a minute.
 const LAST: Duration = Duration::from_secs(60);
 
+/// Pauses in ms between tries to remove a folder into which somebody still writes.
+const BUSY: [u64; 6] = [2, 10, 50, 100, 200, 500];
+
 /// Runs a sandbox; gives its own network namespace.
 pub(crate) async fn run(node: &Arc<Node>, config: &SandboxConfig) -> HostResult<Option<OwnedFd>> {
     let pod = &config.pod.uid;
@@ -391,7 +394,18 @@ pub(crate) async fn remove(node: &Arc<Node>, pod: &PodUid, id: &SandboxId) -> Ho
 pub(crate) fn clear(dir: &Path) -> HostResult<()> {
     let other = HostErrorKind::Other;
     unmount_below(dir).at_path(other, "sandbox: unmounting what is in", dir)?;
-    match fs::remove_dir_all(dir) {
+    let mut removed = fs::remove_dir_all(dir);
+    for pause in BUSY {
+        match &removed {
+            // A supervisor that is just ending may still write something into it.
+            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                std::thread::sleep(Duration::from_millis(pause));
+                removed = fs::remove_dir_all(dir);
+            }
+            _ => break,
+        }
+    }
+    match removed {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
             Err(e).at_path(other, "sandbox: removing", dir)
         }
