@@ -175,7 +175,13 @@ fn kept_open(proc: &Path) -> Result<Vec<(i32, String)>, String> {
         if number <= 2 {
             continue;
         }
-        let info = read(&proc.join("fdinfo").join(number.to_string()))?;
+        let place = proc.join("fdinfo").join(number.to_string());
+        let info = match read(&place) {
+            Ok(info) => info,
+            // Closed since it was listed, while its process is still there.
+            Err(_) if !place.exists() && proc.join("fdinfo").exists() => continue,
+            Err(e) => return Err(e),
+        };
         if parse::is_close_on_exec(&info) != Some(true) {
             let target = std::fs::read_link(entry.path()).unwrap_or_default();
             kept.push((number, target.display().to_string()));
