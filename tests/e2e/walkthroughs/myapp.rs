@@ -63,7 +63,9 @@ fn each_init_container_waits_for_its_service_and_every_view_shows_where_the_pod_
             );
             let described = node.run(&["describe", "-f", &file]).ok().to_owned();
             assert!(
-                described.contains("\nStatus:           Pending\n"),
+                described
+                    .lines()
+                    .any(|l| l.split_whitespace().eq(["Status:", "Pending"])),
                 "{described}"
             );
             let first = section(&described, "init-myservice");

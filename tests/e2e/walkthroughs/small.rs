@@ -8,7 +8,7 @@ fn data_is_handed_over_to_the_app() {
     apart(module_path!(), "data_is_handed_over_to_the_app", || {
         let node = node("shared");
         let run = node.run(&["run", "-q", &example("shared-data.yaml")]);
-        assert_eq!(run.ok(), "prepared\n");
+        assert_eq!(run.ok(), "[app] prepared\n");
         node.finish();
     });
 }
