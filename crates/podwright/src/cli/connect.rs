@@ -33,7 +33,10 @@ impl NetworkArgs {
         let subnet = |option: &str, text: &Option<String>| {
             let read = text.as_ref().map(|t| t.parse::<Ipv4Net>());
             read.transpose().map_err(|e| {
-                anyhow::anyhow!("{option} {:?}: {e}; it is an IPv4 subnet such as 10.88.0.0/24", text.as_deref().unwrap_or_default())
+                anyhow::anyhow!(
+                    "{option} {:?}: {e}; it is an IPv4 subnet such as 10.88.0.0/24",
+                    text.as_deref().unwrap_or_default()
+                )
             })
         };
         Ok(NetworkOptions {

@@ -1,6 +1,6 @@
 //! What requests about images mean: the store's answers in the API's words.
 
-use super::outside::chain;
+use super::chain::chain;
 use jiff::Timestamp;
 use pod_api::backend::{ApiResult, ImageImport, ImageRecord, Progress};
 use pod_api::error::{ApiError, Reason};

@@ -1,6 +1,7 @@
 //! The node daemon: composition root. Names the concrete types, starts the API, routes what happens to the pods' tasks.
 
 mod backend;
+mod chain;
 mod configs;
 mod facts;
 mod idle;

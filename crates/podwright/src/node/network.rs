@@ -289,7 +289,7 @@ impl Inner {
             if optional && !wire.bridge.is_used() {
                 eprintln!(
                     "pods get no network but loopback: {}",
-                    super::outside::chain(&error)
+                    super::chain::chain(&error)
                 );
                 self.mode = NetworkMode::None;
                 return Ok(false);
@@ -339,7 +339,12 @@ impl Inner {
         };
         for holder in wire.bridge.holders() {
             if !sandboxes.iter().any(|s| s.id.as_str() == holder) {
-                notes.extend(wire.bridge.detach(&holder).err().map(|e| super::outside::chain(&e)));
+                notes.extend(
+                    wire.bridge
+                        .detach(&holder)
+                        .err()
+                        .map(|e| super::chain::chain(&e)),
+                );
             }
         }
         if !wire.bridge.is_used() {
@@ -367,7 +372,7 @@ impl Inner {
                 Err(e) => notes.push(format!(
                     "sandbox {}: {}",
                     sandbox.id,
-                    super::outside::chain(&e)
+                    super::chain::chain(&e)
                 )),
             }
         }
@@ -403,10 +408,7 @@ impl Wire {
 }
 
 impl Network for NodeNetwork {
-    async fn reserve(
-        &self,
-        id: &SandboxId,
-    ) -> Result<(NetworkMode, Option<String>), NetworkError> {
+    async fn reserve(&self, id: &SandboxId) -> Result<(NetworkMode, Option<String>), NetworkError> {
         let (work, id) = (self.clone(), id.clone());
         let (mode, ip) = blocking(move || work.lock().reserve(&id)).await?;
         Ok((mode, ip.map(|ip| ip.to_string())))
@@ -426,7 +428,9 @@ impl Network for NodeNetwork {
                 Ok(None)
             }
             NetworkMode::Bridge => match &work.lock().wire {
-                Some(wire) => Ok(Some(wire.bridge.attach(id.as_str(), &namespace)?.to_string())),
+                Some(wire) => Ok(Some(
+                    wire.bridge.attach(id.as_str(), &namespace)?.to_string(),
+                )),
                 None => anyhow::bail!("this node has no bridge any more (--network)"),
             },
         })

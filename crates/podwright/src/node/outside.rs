@@ -1,5 +1,6 @@
 //! The concrete outside of the driver: which host, image store, network, journal and clock this daemon runs with.
 
+use super::chain::chain;
 use super::configs::Configs;
 use super::journal::NodeJournal;
 use super::network::NodeNetwork;
@@ -70,13 +71,4 @@ impl Images for StoreImages {
             }),
         }
     }
-}
-
-/// The error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |e| e.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
