@@ -212,12 +212,17 @@ impl NodeNetwork {
         }
     }
 
-    /// Takes everything away that pods are not on any more. For the end of a node.
+    /// Takes everything away. For the end of a node: no pod is left, so what still holds an address is of one that was lost.
     pub async fn end(&self) -> Result<()> {
         let work = self.clone();
         let done = tokio::task::spawn_blocking(move || match &mut work.lock().wire {
-            Some(wire) if !wire.bridge.is_used() => wire.down(),
-            _ => Ok(()),
+            Some(wire) => {
+                for holder in wire.bridge.holders() {
+                    wire.bridge.detach(&holder)?;
+                }
+                wire.down()
+            }
+            None => Ok(()),
         });
         done.await.context("the network's end")?
     }
