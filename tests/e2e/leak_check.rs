@@ -102,7 +102,7 @@ fn start(script: &str) -> Child {
         .spawn()
         .unwrap();
     let mut input = child.stdin.take().unwrap();
-    write!(input, "{PRELUDE}{script}\n").unwrap();
+    writeln!(input, "{PRELUDE}{script}").unwrap();
     drop(input);
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap())
@@ -274,7 +274,8 @@ fn a_socket_that_names_the_node_and_a_port_that_listens_are_found() {
 #[test]
 fn a_canary_tells_of_every_touch() {
     let folder = std::env::temp_dir().join(format!("pwcanary{}", std::process::id()));
-    let touches: [(&str, fn(&Path)); 9] = [
+    type Touch = (&'static str, fn(&Path));
+    let touches: [Touch; 9] = [
         ("written", |f| fs::write(f.join("plain"), "x").unwrap()),
         ("written and set back", |f| {
             let text = fs::read(f.join("secret")).unwrap();

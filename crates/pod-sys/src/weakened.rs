@@ -3,7 +3,9 @@
 //! build.
 
 #[cfg(all(feature = "weakened", not(debug_assertions)))]
-compile_error!("the feature `weakened` can switch protections off: it is for tests, never for a release");
+compile_error!(
+    "the feature `weakened` can switch protections off: it is for tests, never for a release"
+);
 
 #[cfg(feature = "weakened")]
 pub use on::{choose, is, pause};

@@ -149,7 +149,10 @@ fn s20_a_log_that_was_replaced_by_a_link_or_a_pipe_is_not_read() {
     fs::remove_file(&log).unwrap();
     let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
     rustix::fs::mknodat(rustix::fs::CWD, &log, kind, mode, 0).unwrap();
-    assert!(attempt().is_err(), "a pipe, and nobody waits for its writer");
+    assert!(
+        attempt().is_err(),
+        "a pipe, and nobody waits for its writer"
+    );
 }
 
 #[tokio::test]

@@ -239,8 +239,8 @@ impl ContainerLog {
             ));
         }
         let status = status_of(pod, container);
-        let attempt = attempt_of(status, container, name, query.previous)
-            .map_err(ApiError::bad_request)?;
+        let attempt =
+            attempt_of(status, container, name, query.previous).map_err(ApiError::bad_request)?;
         // One that was lost, with a reboot for instance, counts as restarted though no attempt followed: the newest log is its own.
         let lost = status.and_then(|s| s.state.terminated.as_ref());
         let lost = lost.is_some_and(|t| t.reason == "ContainerStatusUnknown");

@@ -19,7 +19,10 @@ impl Explanation {
         if let Some(at) = self.next_at {
             let ms = i64::try_from(at.duration_since(now).as_millis()).unwrap_or(i64::MAX);
             let left = crate::timeline::took(ms);
-            out.line(1, format!("next look\tat {}, in {left}", at.strftime("%H:%M:%SZ")));
+            out.line(
+                1,
+                format!("next look\tat {}, in {left}", at.strftime("%H:%M:%SZ")),
+            );
         }
         list(&mut out, "plan", &self.why);
         list(&mut out, "not true", &self.not_ready);
