@@ -68,6 +68,51 @@ pub fn admit_pod(pod: wire::Pod, allow_unsupported: bool) -> ApiResult<Admitted>
     })
 }
 
+/// A pod as it shall be, instead of what it is: defaults, what may change, and what this version does not honour. Give it the pod as it
+/// was written.
+pub fn admit_update(
+    old: &wire::Pod,
+    new: wire::Pod,
+    validate: fn(&wire::Pod, &wire::Pod, &Options) -> Vec<FieldError>,
+) -> ApiResult<NewPod> {
+    let mut new = new;
+    pod_manifest::drop_cluster_token(&mut new);
+    // The node chose it.
+    if let (Some(old), Some(spec)) = (old.spec.as_ref(), new.spec.as_mut()) {
+        spec.node_name.clone_from(&old.node_name);
+    }
+    let before: Vec<String> = pod_manifest::support(old)
+        .into_iter()
+        .map(|n| n.path)
+        .collect();
+    let notes = pod_manifest::support(&new).into_iter();
+    let refused = notes.filter(|n| n.support == Support::NotSupported && !before.contains(&n.path));
+    let mut unsupported: Vec<Cause> = refused
+        .map(|note| Cause {
+            reason: "FieldValueForbidden".to_owned(),
+            message: note.to_string(),
+            field: note.path.clone(),
+        })
+        .collect();
+    pod_manifest::defaults(&mut new);
+    let name = new.metadata.name.clone().unwrap_or_default();
+    let mut causes = causes_of(&validate(&new, old, &Options::default()));
+    causes.append(&mut unsupported);
+    if !causes.is_empty() {
+        return Err(invalid("Pod", &name, causes));
+    }
+    let model = pod_manifest::to_model(&new)
+        .map_err(|e| ApiError::new(Reason::Invalid, format!("Pod \"{name}\" is invalid: {e}")))?;
+    let mut object = serde_json::to_value(&new).map_err(ApiError::internal)?;
+    if let Value::Object(fields) = &mut object {
+        fields.remove("status");
+        if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
+            metadata.remove("resourceVersion");
+        }
+    }
+    Ok(NewPod { pod: model, object })
+}
+
 /// Validates a ConfigMap and decodes its data.
 pub fn admit_config_map(map: wire::ConfigMap) -> ApiResult<ConfigRecord> {
     let mut map = map;

@@ -40,6 +40,10 @@ pub trait Backend: Send + Sync + 'static {
     /// `AlreadyExists` if there is one of that name.
     fn create_pod(&self, pod: NewPod) -> impl Future<Output = ApiResult<PodRef>> + Send;
 
+    /// Puts the new labels, annotations and spec of a pod in the place of the old ones, on disk, in the feed and for what runs it. What
+    /// may not change has been looked after; uid, times and status stay.
+    fn update_pod(&self, key: &Key, pod: NewPod) -> impl Future<Output = ApiResult<()>> + Send;
+
     /// Begins to delete a pod, or shortens the grace period of a deletion in progress. The pod leaves the feed when all of it is gone.
     fn delete_pod(
         &self,

@@ -1,16 +1,18 @@
 //! Executes one step: turns it into verbs of host, images and network. Chooses nothing.
 
+use crate::hooks;
 use crate::host::{Host, HostError, HostErrorKind};
 use crate::images::{ImageError, Images, Resolved};
 use crate::network::Network;
 use crate::queue::Message;
-use crate::world::{Clock, Ids, Objects, Outside, WorldOf};
+use crate::world::{Clock, Ids, Journal, Objects, Outside, WorldOf};
 use pod_model::cgroup::{PodCgroupPolicy, limit_other_page_sizes, pod_cgroup};
 use pod_model::cgroup_name::pod_cgroup_path;
+use pod_model::config::ImageFacts;
 use pod_model::config::NetworkMode;
 use pod_model::event::EventKind;
 use pod_model::ids::{CgroupPath, ContainerId, SandboxId};
-use pod_model::pod::{ContainerKind, Pod, PullPolicy};
+use pod_model::pod::{Container, ContainerKind, Pod, PullPolicy};
 use pod_plan::configs::container::{ContainerFacts, container_config};
 use pod_plan::configs::env::EnvFacts;
 use pod_plan::configs::sandbox::{SandboxFacts, sandbox_config};
@@ -74,6 +76,8 @@ pub(crate) async fn execute<X: Outside>(
             };
             start_container::<X>(world, pod, start, queue).await
         }
+        // Begun by the task, which it runs beside.
+        Step::PreStop { .. } => Ok(()).into(),
         Step::StopContainer { id, grace_ms, .. } => host
             .stop_container(uid, id, *grace_ms)
             .await
@@ -328,7 +332,7 @@ async fn start_container<X: Outside>(
         sandbox: start.sandbox,
         attempt: start.attempt,
         image: &image.facts,
-        pid_target: None,
+        pid_target: pid_target::<X>(world, pod, container).await,
         env: EnvFacts {
             node: &world.node,
             pod_ips: &pod_ips,
@@ -346,9 +350,25 @@ async fn start_container<X: Outside>(
         }
     };
     let reference = pod.reference();
+    let own;
+    let image_facts = match container
+        .lifecycle
+        .as_ref()
+        .and_then(|l| l.stop_signal.clone())
+    {
+        None => image.facts.as_ref(),
+        // The container's own signal goes before its image's.
+        Some(stop_signal) => {
+            own = ImageFacts {
+                stop_signal,
+                ..ImageFacts::clone(&image.facts)
+            };
+            &own
+        }
+    };
     match world
         .host
-        .start_container(&reference, &config, &image.facts)
+        .start_container(&reference, &config, image_facts)
         .await
     {
         Ok(()) => {
@@ -362,6 +382,7 @@ async fn start_container<X: Outside>(
                 end.events
                     .push(events::clamped(start.kind, &container.name, &made.clamped));
             }
+            end.result = after_start::<X>(world, pod, container, &config.id, queue, &mut end).await;
         }
         Err(error) => {
             if error.kind == HostErrorKind::Start {
@@ -372,6 +393,55 @@ async fn start_container<X: Outside>(
         }
     }
     end
+}
+
+/// Runs the postStart hook, which may take long: what was said before is told at once.
+async fn after_start<X: Outside>(
+    world: &WorldOf<X>,
+    pod: &Pod,
+    container: &Container,
+    id: &ContainerId,
+    queue: &mut mpsc::UnboundedReceiver<Message>,
+    end: &mut End,
+) -> Result<(), Failure> {
+    let hooks = container.lifecycle.as_ref();
+    let Some(hook) = hooks.and_then(|l| l.post_start.as_ref()) else {
+        return Ok(());
+    };
+    for event in end.events.drain(..) {
+        world
+            .journal
+            .event(&pod.reference(), event, world.clock.now());
+    }
+    let ips = pod_ips::<X>(world, pod).await;
+    let ip = ips.first().map(String::as_str).unwrap_or_default();
+    let work = hooks::run::<X>(world, pod, container, id, ip, hook);
+    match interruptible(work, queue, &mut end.messages).await {
+        Some(done) => done.map_err(Failure::PostStart),
+        None => Err(Failure::Interrupted),
+    }
+}
+
+/// Does it, and gathers the messages that come meanwhile. `None`: a deletion came, so it was given up.
+async fn interruptible<T>(
+    work: impl Future<Output = T>,
+    queue: &mut mpsc::UnboundedReceiver<Message>,
+    messages: &mut Vec<Message>,
+) -> Option<T> {
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return Some(done),
+            Some(message) = queue.recv() => {
+                let urgent = matches!(message, Message::Delete { .. });
+                messages.push(message);
+                if urgent {
+                    return None;
+                }
+            }
+        }
+    }
 }
 
 /// The image, as the container's policy asks. A deletion that comes meanwhile interrupts it.
@@ -391,22 +461,9 @@ async fn ensure_image<X: Outside>(
         .image_pull_policy
         .unwrap_or(PullPolicy::IfNotPresent);
     let began = world.clock.now();
-    let ensured = {
-        let ensure = world.images.ensure(&container.image, policy);
-        tokio::pin!(ensure);
-        loop {
-            tokio::select! {
-                biased;
-                ensured = &mut ensure => break ensured,
-                Some(message) = queue.recv() => {
-                    let urgent = matches!(message, Message::Delete { .. });
-                    end.messages.push(message);
-                    if urgent {
-                        return Err(Failure::Interrupted);
-                    }
-                }
-            }
-        }
+    let ensure = world.images.ensure(&container.image, policy);
+    let Some(ensured) = interruptible(ensure, queue, &mut end.messages).await else {
+        return Err(Failure::Interrupted);
     };
     match ensured {
         Ok(image) => {
@@ -432,6 +489,17 @@ async fn ensure_image<X: Outside>(
         }
         Err(ImageError::Pull { cause }) => Err(Failure::ImagePull(cause)),
     }
+}
+
+/// The running container whose processes an ephemeral container is to see.
+async fn pid_target<X: Outside>(
+    world: &WorldOf<X>,
+    pod: &Pod,
+    container: &Container,
+) -> Option<ContainerId> {
+    let target = container.target_container_name.as_ref()?;
+    let runtime = world.host.observe(&pod.metadata.uid).await;
+    runtime.newest(target).map(|r| r.id.clone())
 }
 
 async fn pod_ips<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Vec<String> {

@@ -5,6 +5,7 @@
 pub mod act;
 pub mod actions;
 mod execute;
+mod hooks;
 pub mod host;
 pub mod images;
 pub mod network;

@@ -1,13 +1,14 @@
 //! What enters a pod's task from outside.
 
 use jiff::Timestamp;
-use pod_model::ids::{ContainerName, ImageName};
-use pod_plan::events::LogNews;
+use pod_model::ids::{ContainerId, ContainerName, ImageName};
+use pod_model::pod::Pod;
+use pod_plan::events::{LogNews, PodEvent};
 use pod_plan::probes::Findings;
 use tokio::sync::mpsc;
 
 /// Something for a pod's task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Message {
     /// The pod shall go.
     Delete {
@@ -16,12 +17,21 @@ pub enum Message {
         /// From the stop signal to SIGKILL, in seconds; `None` = the pod's own.
         grace_seconds: Option<u64>,
     },
+    /// Labels, annotations or spec of the pod changed; what may not change has been looked after.
+    Update(Box<Pod>),
     /// A fact changed: an exit, a lost sandbox.
     Fact,
     /// A ConfigMap or Secret of the pod's namespace changed.
     Sources,
     /// An image of that name came into the store.
     Image(ImageName),
+    /// A preStop hook has ended.
+    HookEnded {
+        /// Of which attempt.
+        id: ContainerId,
+        /// What its failure says, if it failed.
+        event: Option<PodEvent>,
+    },
     /// What the pod's probes have found.
     Probed(Findings),
     /// Something about the log of a container.

@@ -11,13 +11,14 @@
 //! The task chooses nothing: what a step is and what its end means is pod-plan's.
 
 use crate::execute::execute;
+use crate::hooks;
 use crate::host::Host;
 use crate::prober::{Shown, probe};
 use crate::queue::{Handle, Message};
 use crate::world::{Clock, Journal, Outside, WorldOf};
 use jiff::Timestamp;
-use pod_model::ids::{ContainerName, PodRef};
-use pod_model::pod::Pod;
+use pod_model::ids::{ContainerId, ContainerName, PodRef};
+use pod_model::pod::{ContainerKind, Pod};
 use pod_model::status::PodStatus;
 use pod_plan::events::{self, PodEvent};
 use pod_plan::memory::{Memory, Noted};
@@ -30,6 +31,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+
+/// How long a step may take before the facts that its plan was made from are too old for the next one.
+const OLD: Duration = Duration::from_secs(1);
 
 /// What a task begins with.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +68,7 @@ pub fn pod_task<X: Outside>(
     let findings = prober.as_ref().map(Prober::findings).unwrap_or_default();
     let (shown, show) = watch::channel(Shown::default());
     let weak = sender.downgrade();
-    let task = Task::<X> {
+    let mut task = Task::<X> {
         world,
         reference: pod.reference(),
         pod,
@@ -74,17 +78,17 @@ pub fn pod_task<X: Outside>(
         told,
         findings,
         shown,
+        beside: JoinSet::new(),
+        sender: weak.clone(),
         queue,
     };
-    let beside = prober.map(|prober| {
+    let probing = prober.map(|prober| {
         let pod = Arc::new(task.pod.clone());
         probe::<X>(task.world.clone(), pod, prober, show, weak)
     });
     let run = async move {
-        // What works beside the task ends with it.
-        let mut helpers = JoinSet::new();
-        if let Some(probing) = beside {
-            helpers.spawn(probing);
+        if let Some(probing) = probing {
+            task.beside.spawn(probing);
         }
         task.run().await;
     };
@@ -108,6 +112,9 @@ struct Task<X: Outside> {
     told: PodStatus,
     findings: Findings,
     shown: watch::Sender<Shown>,
+    /// Prober and preStop hooks; they end with the task.
+    beside: JoinSet<()>,
+    sender: mpsc::WeakUnboundedSender<Message>,
     queue: mpsc::UnboundedReceiver<Message>,
 }
 
@@ -151,6 +158,13 @@ impl<X: Outside> Task<X> {
     }
 
     async fn step(&mut self, step: &Step) -> std::ops::ControlFlow<()> {
+        if let Step::PreStop {
+            id, kind, index, ..
+        } = step
+        {
+            self.pre_stop(id, *kind, *index);
+        }
+        let began = tokio::time::Instant::now();
         let end = execute::<X>(&self.world, &self.pod, step, &mut self.queue).await;
         for message in end.messages {
             self.take(message);
@@ -167,11 +181,36 @@ impl<X: Outside> Task<X> {
                 .failed(&self.pod, step, failure, &self.world.limits, now),
         };
         self.tell(noted.events);
-        if noted.stop {
+        // What took long has made the facts old.
+        if noted.stop || began.elapsed() >= OLD {
             std::ops::ControlFlow::Break(())
         } else {
             std::ops::ControlFlow::Continue(())
         }
+    }
+
+    /// Begins a preStop hook; a message tells of its end.
+    fn pre_stop(&mut self, id: &ContainerId, kind: ContainerKind, index: usize) {
+        while self.beside.try_join_next().is_some() {}
+        let Some(container) = self.pod.spec.list(kind).get(index).cloned() else {
+            return;
+        };
+        let hook = container.lifecycle.as_ref();
+        let Some(hook) = hook.and_then(|l| l.pre_stop.clone()) else {
+            return;
+        };
+        let (world, pod, id) = (self.world.clone(), self.pod.clone(), id.clone());
+        let (sender, ip) = (self.sender.clone(), self.memory.status.pod_ip.clone());
+        self.beside.spawn(async move {
+            let done = hooks::run::<X>(&world, &pod, &container, &id, &ip, &hook).await;
+            let event = done
+                .err()
+                .map(|_| events::pre_stop_failed(kind, &container.name));
+            if let Some(sender) = sender.upgrade() {
+                // A task that has ended needs it no more.
+                let _ = sender.send(Message::HookEnded { id, event });
+            }
+        });
     }
 
     /// Waits for a message or for the time to come; `false` when no handle is left.
@@ -198,8 +237,21 @@ impl<X: Outside> Task<X> {
     fn take(&mut self, message: Message) {
         match message {
             Message::Delete { at, grace_seconds } => self.take_deletion(at, grace_seconds),
+            Message::Update(new) => {
+                let metadata = &mut self.pod.metadata;
+                metadata.labels = new.metadata.labels;
+                metadata.annotations = new.metadata.annotations;
+                metadata.generation = new.metadata.generation;
+                self.pod.spec = new.spec;
+                // Files and variables may show labels and annotations.
+                self.memory.sources_changed();
+            }
             Message::Sources => self.memory.sources_changed(),
             Message::Image(name) => self.memory.image_arrived(&self.pod, &name),
+            Message::HookEnded { id, event } => {
+                self.memory.hook_ended(&id);
+                self.tell(event.into_iter().collect());
+            }
             Message::Probed(findings) => self.findings = findings,
             Message::Fact => {}
             Message::Log(name, news) => self.tell(vec![events::log(&name, &news)]),

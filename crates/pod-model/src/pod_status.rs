@@ -188,6 +188,27 @@ fn was_initialized(pod: &Pod, status: &PodStatus) -> bool {
         .any(|t| t.exit_code == 0)
 }
 
+/// Most bytes of all termination messages of a pod together; each container has an equal share of them.
+const MESSAGE_BYTES: usize = 12 << 10;
+
+/// Cuts termination messages to their containers' shares, as the kubelet does before it tells a status.
+pub fn cut_messages(pod: &Pod, status: &mut PodStatus) {
+    let share = MESSAGE_BYTES / pod.spec.all().count().max(1);
+    let lists = [
+        &mut status.init_container_statuses,
+        &mut status.container_statuses,
+        &mut status.ephemeral_container_statuses,
+    ];
+    for status in lists.into_iter().flatten() {
+        for state in [&mut status.state, &mut status.last_state] {
+            if let Some(end) = &mut state.terminated {
+                let cut = end.message.floor_char_boundary(share);
+                end.message.truncate(cut);
+            }
+        }
+    }
+}
+
 const DISRUPTION: &str = "DisruptionTarget";
 
 /// Conditions that are computed here, so that older ones of the same type are void.
@@ -277,4 +298,45 @@ pub fn stamp(status: &mut PodStatus, previous: &PodStatus, now: Timestamp) {
         };
     }
     status.start_time = status.start_time.or(Some(now));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pod::Container;
+
+    #[test]
+    fn messages_of_all_containers_share_twelve_kibibytes() {
+        let ended = |message: &str| ContainerStatus {
+            state: ContainerState {
+                terminated: Some(Terminated {
+                    message: message.to_owned(),
+                    ..Terminated::default()
+                }),
+                ..ContainerState::default()
+            },
+            ..ContainerStatus::default()
+        };
+        for (containers, text, left) in [
+            (1, "x".repeat(4096), 4096),
+            (4, "x".repeat(4096), 3072),
+            (5, "x".repeat(4096), 2457),
+            (4, "é".repeat(2048), 3072),
+            (5, "é".repeat(2048), 2456),
+        ] {
+            let mut pod = Pod::default();
+            pod.spec.containers = vec![Container::default(); containers];
+            let mut status = PodStatus {
+                container_statuses: vec![ended(&text)],
+                ..PodStatus::default()
+            };
+            cut_messages(&pod, &mut status);
+            let messages = status.container_statuses.iter();
+            let lengths: Vec<usize> = messages
+                .filter_map(|s| s.state.terminated.as_ref())
+                .map(|t| t.message.len())
+                .collect();
+            assert_eq!(lengths, [left], "{containers} containers");
+        }
+    }
 }

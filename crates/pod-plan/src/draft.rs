@@ -1,12 +1,13 @@
 //! A plan in the making.
 
 use crate::events::{self, PodEvent};
-use crate::memory::{Memory, Stopping, retry_at};
+use crate::memory::{Memory, PreStop, Stopping, retry_at};
 use crate::observed::Observed;
 use crate::step::Step;
+use crate::termination::SHORTEST_GRACE_SECONDS;
 use jiff::{SignedDuration, Timestamp};
 use pod_model::pod::{ContainerKind, Pod};
-use pod_model::runtime::ContainerRecord;
+use pod_model::runtime::{ContainerRecord, RunState};
 
 /// A plan in the making, with the facts it is made from.
 pub(crate) struct Draft<'a> {
@@ -53,47 +54,125 @@ impl<'a> Draft<'a> {
         after_ms(self.now, ms)
     }
 
-    /// Asks a container to end within `grace_ms`, unless it was asked for as much before. One that has outlived its time
-    /// by far is asked again, to end at once: the first wish may have been lost with the process that had it.
-    pub(crate) fn stop(&mut self, record: &ContainerRecord, grace_ms: u64, message: &str) {
-        let deadline = self.after_ms(grace_ms);
+    /// Brings a container nearer to its end: tells of it, runs its preStop hook, and asks it to end once that is over and its turn has
+    /// come, or once its grace is. One that was asked and has outlived its time by far is asked again, to end at once: the first wish
+    /// may have been lost with the process that had it.
+    pub(crate) fn stop(&mut self, record: &ContainerRecord, end: End<'_>) {
         let before = self.memory.stopping.get(&record.id).cloned();
-        let overdue = before
-            .as_ref()
-            .is_some_and(|s| retry_at(s.deadline) <= self.now);
-        if let Some(stopping) = &before {
-            // Less than a second sooner is the same wish, rounded.
-            let sooner = after_ms(deadline, 999) < stopping.deadline;
-            if stopping.asked && !overdue && !sooner {
-                self.why(format!("container {} is ending", record.name));
-                self.wake(retry_at(stopping.deadline));
-                return;
-            }
-        } else if !message.is_empty() {
-            let found = self.pod.spec.find(record.name.as_str());
+        let mut stopping = match before {
+            Some(before) => before,
+            None => self.begin_end(record, end),
+        };
+        let overdue = stopping.asked && retry_at(stopping.deadline) <= self.now;
+        // Whatever the wish: one that is asked now has the shortest grace.
+        let earliest = match end.at_once {
+            true => self.now,
+            false => end
+                .deadline
+                .max(self.after_ms(SHORTEST_GRACE_SECONDS * 1000)),
+        };
+        // Less than a second sooner is the same wish, rounded.
+        let sooner = stopping.asked && after_ms(earliest, 999) < stopping.deadline;
+        if sooner || !stopping.asked {
+            stopping.deadline = stopping.deadline.min(end.deadline);
+        }
+        let over = end.at_once || stopping.deadline <= self.now;
+        if stopping.hook == PreStop::Due {
+            self.run_hook(record, &mut stopping, over);
+        }
+        if stopping.hook == PreStop::Running && !over {
+            self.why(format!("the preStop hook of {} runs", record.name));
+            self.wake(stopping.deadline);
+        } else if !end.turn && !over {
+            self.why(format!(
+                "container {} waits for its turn to end",
+                record.name
+            ));
+            self.wake(stopping.deadline);
+        } else if stopping.asked && !overdue && !sooner {
+            self.why(format!("container {} is ending", record.name));
+            self.wake(retry_at(stopping.deadline));
+        } else {
+            let left = stopping.deadline.duration_since(self.now).as_millis();
+            let grace_ms = match overdue || end.at_once {
+                true => 0,
+                false => u64::try_from(left)
+                    .unwrap_or(0)
+                    .max(SHORTEST_GRACE_SECONDS * 1000),
+            };
+            stopping.deadline = self.after_ms(grace_ms);
+            stopping.asked = true;
+            self.wake(retry_at(stopping.deadline));
+            let message = end.message;
+            self.step(
+                Step::StopContainer {
+                    id: record.id.clone(),
+                    name: record.name.clone(),
+                    grace_ms,
+                    message: message.to_owned(),
+                },
+                format!("end container {}: {message}", record.name),
+            );
+        }
+        self.memory.stopping.insert(record.id.clone(), stopping);
+    }
+
+    fn begin_end(&mut self, record: &ContainerRecord, end: End<'_>) -> Stopping {
+        let found = self.pod.spec.find(record.name.as_str());
+        if !end.message.is_empty() {
             let kind = found.map_or(ContainerKind::App, |(kind, _, _)| kind);
             self.events
-                .push(events::killing(kind, &record.name, message));
+                .push(events::killing(kind, &record.name, end.message));
         }
-        let (grace_ms, deadline) = match overdue {
-            true => (0, self.now),
-            false => (grace_ms, deadline),
+        let hook = found.and_then(|(_, _, c)| c.lifecycle.as_ref()?.pre_stop.as_ref());
+        let runs = record.state == RunState::Running;
+        let due = hook.is_some() && runs && !end.at_once && end.deadline > self.now;
+        Stopping {
+            deadline: end.deadline,
+            asked: false,
+            hook: if due { PreStop::Due } else { PreStop::Over },
+        }
+    }
+
+    fn run_hook(&mut self, record: &ContainerRecord, stopping: &mut Stopping, over: bool) {
+        let found = self.pod.spec.find(record.name.as_str());
+        let Some((kind, index, _)) = found.filter(|_| !over) else {
+            stopping.hook = PreStop::Over;
+            return;
         };
-        let stopping = Stopping {
-            deadline,
-            asked: true,
+        stopping.hook = PreStop::Running;
+        let step = Step::PreStop {
+            id: record.id.clone(),
+            name: record.name.clone(),
+            kind,
+            index,
         };
-        self.memory.stopping.insert(record.id.clone(), stopping);
-        self.wake(retry_at(deadline));
-        self.step(
-            Step::StopContainer {
-                id: record.id.clone(),
-                name: record.name.clone(),
-                grace_ms,
-                message: message.to_owned(),
-            },
-            format!("end container {}: {message}", record.name),
-        );
+        self.step(step, format!("container {} is told to end", record.name));
+    }
+}
+
+/// How a container is to end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End<'a> {
+    /// When its grace is over. What is asked then still has the shortest grace.
+    pub(crate) deadline: Timestamp,
+    /// Without hook and without grace.
+    pub(crate) at_once: bool,
+    /// Whether its turn has come.
+    pub(crate) turn: bool,
+    /// What the event says; "" = there is none.
+    pub(crate) message: &'a str,
+}
+
+impl<'a> End<'a> {
+    /// Now, without hook and without grace.
+    pub(crate) fn at_once(now: Timestamp, message: &'a str) -> Self {
+        Self {
+            deadline: now,
+            at_once: true,
+            turn: true,
+            message,
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Ends everything that runs, in order, then the sandboxes.
 //!
-//! App containers and plain init containers end at once, side by side. A sidecar waits for all app containers and for the sidecar
-//! after it, as long as its grace lasts; then it has at least two seconds of its own.
+//! All are told at once, and all preStop hooks run side by side. App containers and plain init containers get their stop signal when
+//! their hook has ended. A sidecar waits besides for all app containers and for the sidecar after it, as long as its grace lasts; then
+//! it has at least two seconds of its own.
 
-use crate::draft::{Draft, after_ms};
+use crate::draft::{Draft, End, after_ms};
 use crate::step::Step;
 use crate::termination::{SHORTEST_GRACE_SECONDS, grace_seconds, must_wait};
 use jiff::Timestamp;
@@ -54,24 +55,14 @@ fn end_containers(draft: &mut Draft<'_>, running: &[&ContainerRecord]) {
         .deletion
         .is_some_and(|d| d.grace_seconds == 0);
     for record in running {
-        let deadline = deadline(draft, &record.name);
-        if must_wait(draft.pod, &record.name, &names) && draft.now < deadline {
-            draft.wake(deadline);
-            draft.why(format!(
-                "container {} waits for its turn to end",
-                record.name
-            ));
-            continue;
-        }
-        let left = deadline.duration_since(draft.now).as_millis();
-        let grace_ms = match at_once {
-            true => 0,
-            false => u64::try_from(left)
-                .unwrap_or(0)
-                .max(SHORTEST_GRACE_SECONDS * 1000),
-        };
         let message = format!("Stopping container {}", record.name);
-        draft.stop(record, grace_ms, &message);
+        let end = End {
+            deadline: deadline(draft, &record.name),
+            at_once,
+            turn: !must_wait(draft.pod, &record.name, &names),
+            message: &message,
+        };
+        draft.stop(record, end);
     }
 }
 

@@ -255,6 +255,30 @@ pub fn crash_back_off(kind: ContainerKind, name: &ContainerName, pod: &Pod) -> P
     PodEvent::of_container(kind, name, EventKind::Warning, "BackOff", text)
 }
 
+/// A postStart hook failed. The cause stays out of the event: it may hold a secret.
+pub fn post_start_failed(kind: ContainerKind, name: &ContainerName) -> PodEvent {
+    let warning = EventKind::Warning;
+    PodEvent::of_container(
+        kind,
+        name,
+        warning,
+        "FailedPostStartHook",
+        "PostStartHook failed",
+    )
+}
+
+/// A preStop hook failed.
+pub fn pre_stop_failed(kind: ContainerKind, name: &ContainerName) -> PodEvent {
+    let warning = EventKind::Warning;
+    PodEvent::of_container(
+        kind,
+        name,
+        warning,
+        "FailedPreStopHook",
+        "PreStopHook failed",
+    )
+}
+
 /// A container is being ended.
 pub fn killing(kind: ContainerKind, name: &ContainerName, message: &str) -> PodEvent {
     PodEvent::of_container(kind, name, EventKind::Normal, "Killing", message)

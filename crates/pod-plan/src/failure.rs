@@ -4,6 +4,9 @@ use crate::events::{self, PodEvent};
 use pod_model::ids::{ContainerName, ImageName};
 use pod_model::pod::ContainerKind;
 
+/// Waiting reason of a container whose postStart hook failed.
+pub const POST_START: &str = "PostStartHookError";
+
 /// Why a step failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -19,6 +22,8 @@ pub enum Failure {
     Create(String),
     /// Its process could not be started (`RunContainerError`).
     Start(String),
+    /// It runs, and its postStart hook failed (`PostStartHookError`).
+    PostStart(String),
     /// Volumes that could not be made: name and cause.
     Volumes(Vec<(String, String)>),
     /// The step was given up for something more urgent (a deletion while an image was pulled); as if it had not been begun.
@@ -37,6 +42,7 @@ impl Failure {
             | Failure::Config(t)
             | Failure::Create(t)
             | Failure::Start(t)
+            | Failure::PostStart(t)
             | Failure::Other(t) => t.clone(),
             Failure::Volumes(_) => self.problems().join("; "),
             Failure::Interrupted => "interrupted".to_owned(),
@@ -62,6 +68,7 @@ impl Failure {
             Failure::ImagePull(_) => "ErrImagePull",
             Failure::Config(_) => "CreateContainerConfigError",
             Failure::Start(_) => "RunContainerError",
+            Failure::PostStart(_) => POST_START,
             Failure::Create(_) | Failure::Volumes(_) | Failure::Interrupted | Failure::Other(_) => {
                 "CreateContainerError"
             }
@@ -90,6 +97,7 @@ impl Failure {
                 events::pull_failed(kind, name, image, &text),
                 events::start_failed(kind, name, reason),
             ],
+            Failure::PostStart(_) => vec![events::post_start_failed(kind, name)],
             Failure::Interrupted => Vec::new(),
             _ => vec![events::start_failed(kind, name, &text)],
         }

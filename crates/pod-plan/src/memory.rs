@@ -82,15 +82,33 @@ pub struct StartError {
     pub message: String,
     /// When it was found.
     pub at: Timestamp,
+    /// The attempt whose postStart hook failed: it runs, and must end.
+    #[serde(default)]
+    pub unhooked: Option<u32>,
 }
 
-/// A container that was asked to end.
+/// A container that is asked to end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stopping {
     /// When SIGKILL is due.
     pub deadline: Timestamp,
     /// Whether the wish has reached the runtime, as far as is known.
     pub asked: bool,
+    /// How far its preStop hook is, which comes before that.
+    #[serde(default)]
+    pub hook: PreStop,
+}
+
+/// How far a preStop hook is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PreStop {
+    /// To be run.
+    Due,
+    /// It runs.
+    Running,
+    /// It has ended, or there is none.
+    #[default]
+    Over,
 }
 
 /// What the end of a step means.
@@ -131,7 +149,10 @@ impl Memory {
             Step::StopSandbox { id } => {
                 self.stopped.insert(id.clone());
             }
-            Step::StopContainer { .. } | Step::RemoveSandbox { .. } | Step::RemovePod => {}
+            Step::PreStop { .. }
+            | Step::StopContainer { .. }
+            | Step::RemoveSandbox { .. }
+            | Step::RemovePod => {}
         }
     }
 
@@ -184,9 +205,15 @@ impl Memory {
                     return Noted::default();
                 };
                 let (reason, message) = failure.waiting();
-                if let (Failure::Start(_), Step::StartContainer { attempt, .. }) = (failure, step) {
+                let mut unhooked = None;
+                if let (
+                    Failure::Start(_) | Failure::PostStart(_),
+                    Step::StartContainer { attempt, .. },
+                ) = (failure, step)
+                {
                     // What could not be started may have left a record: its number is used.
                     self.attempts.insert(name.clone(), *attempt);
+                    unhooked = matches!(failure, Failure::PostStart(_)).then_some(*attempt);
                 }
                 if matches!(failure, Failure::ImagePull(_)) {
                     let key = BackOffKey::for_image(pod, &container.image);
@@ -199,8 +226,12 @@ impl Memory {
                         reason: reason.to_owned(),
                         message,
                         at: now,
+                        unhooked,
                     },
                 );
+                if unhooked.is_some() {
+                    self.start_again.remove(name);
+                }
                 Noted {
                     events: failure.events(*kind, name, &container.image),
                     // An init container that cannot start holds up all that follow; a sidecar or an app does not.
@@ -221,6 +252,10 @@ impl Memory {
             Step::StopSandbox { .. } => {
                 self.hold(step, now);
                 Noted::stop(failed_kill(failure))
+            }
+            Step::PreStop { id, .. } => {
+                self.hook_ended(id);
+                Noted::default()
             }
             // Upstream a collector removes these and tells only its log; here a deletion waits for them, so its user is told why.
             Step::RemoveContainer { .. } | Step::RemoveSandbox { .. } | Step::RemovePod => {
@@ -248,6 +283,13 @@ impl Memory {
             .retain(|_, e| e.reason != "CreateContainerConfigError");
     }
 
+    /// A preStop hook has ended, one way or the other.
+    pub fn hook_ended(&mut self, id: &ContainerId) {
+        if let Some(stopping) = self.stopping.get_mut(id) {
+            stopping.hook = PreStop::Over;
+        }
+    }
+
     /// To be called once when the node daemon has found the pod again: what may have been lost meanwhile is made again.
     pub fn after_restart(&mut self) {
         self.pod = Readiness::Unknown;
@@ -255,6 +297,9 @@ impl Memory {
         self.sandbox = Readiness::Unknown;
         for stopping in self.stopping.values_mut() {
             stopping.asked = false;
+            if stopping.hook == PreStop::Running {
+                stopping.hook = PreStop::Due;
+            }
         }
     }
 

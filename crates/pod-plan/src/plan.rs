@@ -16,22 +16,27 @@
 //! come, is. Everything that a later plan must know and no fact tells stands in [`Memory`].
 
 use crate::actions::{PodActions, Sight, pod_actions};
-use crate::draft::Draft;
+use crate::draft::{Draft, End};
 use crate::ending::{all_ended, end_all};
 use crate::events::{self, PodEvent};
 use crate::housekeeping::{forget, hold_back, tidy};
 use crate::memory::{Memory, Readiness, retry_at};
 use crate::observed::Observed;
+use crate::sight::definition_changed;
 use crate::starts::kill_and_start;
 use crate::step::Step;
+use crate::termination::grace_seconds;
 use jiff::{SignedDuration, Timestamp};
 use pod_model::container_status::WaitingFor;
 use pod_model::pod::{Pod, RestartPolicy};
-use pod_model::pod_status::{StatusFacts, finalize, pod_status};
+use pod_model::pod_status::{StatusFacts, cut_messages, finalize, pod_status};
 use pod_model::restart::ALL_CONTAINERS_RESTARTING;
-use pod_model::runtime::{PodRuntime, RunState};
-use pod_model::status::{Phase, PodStatus};
+use pod_model::runtime::{ContainerRecord, PodRuntime, RunState};
+use pod_model::status::{ContainerState, Phase, PodStatus, Waiting};
 use std::collections::BTreeMap;
+
+/// Annotation that says what a changed image of an init container does: `restart` = the pod begins anew.
+pub const ON_INIT_IMAGE_CHANGE: &str = "podwright.io/on-init-image-change";
 
 /// What stands before an id in `containerID`.
 pub const ID_PREFIX: &str = "podwright://";
@@ -107,9 +112,14 @@ fn some_wait(status: &PodStatus) -> bool {
 }
 
 /// Facts as seen by status or decision: a container that was ended to be started again, whatever its policy says, is not seen as
-/// ended but in that state; as made and not started where the start has failed.
+/// ended but in that state; as made and not started where the start, or the hook that belongs to it, has failed.
 fn seen_as(draft: &Draft<'_>, state: RunState) -> PodRuntime {
     let mut runtime = draft.observed.runtime.clone();
+    for record in &mut runtime.containers {
+        if is_unhooked(&draft.memory, record) {
+            record.state = RunState::Created;
+        }
+    }
     for name in &draft.memory.start_again {
         let newest = runtime.containers.iter_mut().find(|r| r.name == *name);
         if let Some(record) = newest.filter(|r| r.state == RunState::Exited) {
@@ -166,6 +176,7 @@ fn update_status(draft: &mut Draft<'_>) {
     if over {
         finalize(pod, &mut status);
     }
+    cut_messages(pod, &mut status);
     if late {
         draft
             .events
@@ -240,18 +251,80 @@ fn go_on(draft: &mut Draft<'_>) {
     let restart_all = conditions
         .iter()
         .any(|c| c.kind == ALL_CONTAINERS_RESTARTING && c.status == "True");
-    let actions = pod_actions(sight, restart_all);
+    let mut actions = pod_actions(sight, restart_all);
+    let anew = !restart_all && init_image_changed(draft.pod, &runtime);
+    if anew {
+        begin_anew(draft, &mut actions);
+    }
     if actions.kill_pod {
-        return kill_pod(draft, &actions);
+        return kill_pod(draft, &actions, anew);
     }
     draft.memory.ending = None;
     if restart_all {
         return reset(draft, &actions);
     }
+    if end_unhooked(draft) {
+        return;
+    }
     if let Some(sandbox) = actions.sandbox.clone() {
         kill_and_start(draft, &actions, &sandbox);
     }
     tidy(draft);
+}
+
+/// Whether the image of an init container is another than it was made from, and the pod asks by its annotation to begin anew then.
+/// Kubernetes itself goes on with such a pod, and has the new image used when the init container runs again for another reason.
+fn init_image_changed(pod: &Pod, runtime: &PodRuntime) -> bool {
+    let asked = pod.metadata.annotations.get(ON_INIT_IMAGE_CHANGE);
+    let mut inits = pod.spec.init_containers.iter();
+    asked.is_some_and(|a| a == "restart")
+        && inits.any(|c| {
+            let newest = runtime.newest(&c.name).filter(|_| !c.is_sidecar());
+            newest.is_some_and(|r| definition_changed(c, r))
+        })
+}
+
+/// Everything ends, and all containers start again in another sandbox, whatever their policy says.
+fn begin_anew(draft: &mut Draft<'_>, actions: &mut PodActions) {
+    if !actions.kill_pod {
+        actions.attempt = actions.attempt.saturating_add(1);
+    }
+    actions.kill_pod = true;
+    actions.create_sandbox = true;
+    draft.why("the image of an init container changed, and the pod asks to begin anew then");
+    if draft.memory.ending.is_none() {
+        let apps = draft.pod.spec.containers.iter();
+        let names = apps.map(|c| c.name.clone());
+        draft.memory.start_again.extend(names);
+    }
+}
+
+/// Whether that attempt runs although its postStart hook failed.
+fn is_unhooked(memory: &Memory, record: &ContainerRecord) -> bool {
+    let error = memory.start_errors.get(&record.name);
+    let attempt = error.and_then(|e| e.unhooked);
+    record.state == RunState::Running && attempt == Some(record.attempt)
+}
+
+/// Ends what runs although its postStart hook failed; nothing else is begun before that is over. `false`: there is none.
+fn end_unhooked(draft: &mut Draft<'_>) -> bool {
+    let observed = draft.observed;
+    let records = observed.runtime.containers.iter();
+    let unhooked: Vec<&ContainerRecord> =
+        records.filter(|r| is_unhooked(&draft.memory, r)).collect();
+    for record in &unhooked {
+        let found = draft.pod.spec.find(record.name.as_str());
+        let seconds = found.map_or(0, |(_, _, c)| grace_seconds(draft.pod, c, None, None));
+        let deadline = draft.after_ms(seconds.saturating_mul(1000));
+        let end = End {
+            deadline,
+            at_once: false,
+            turn: true,
+            message: "FailedPostStartHook",
+        };
+        draft.stop(record, end);
+    }
+    !unhooked.is_empty()
 }
 
 /// Cgroup, folders and volumes come before everything else. `false` while one of them cannot be had.
@@ -294,7 +367,7 @@ fn due(draft: &mut Draft<'_>, state: &Readiness, step: &Step) -> bool {
 }
 
 /// Everything ends, the sandbox too; then comes another one, where the pod may go on.
-fn kill_pod(draft: &mut Draft<'_>, actions: &PodActions) {
+fn kill_pod(draft: &mut Draft<'_>, actions: &PodActions, anew: bool) {
     let observed = draft.observed;
     let runtime = &observed.runtime;
     if draft.memory.ending.is_none() && !all_ended(draft) {
@@ -312,7 +385,14 @@ fn kill_pod(draft: &mut Draft<'_>, actions: &PodActions) {
         return;
     }
     // Init containers begin anew in a new sandbox, so what they did before must not count.
-    for container in &draft.pod.spec.init_containers {
+    let spec = &draft.pod.spec;
+    let apps = spec.containers.iter().filter(|_| anew);
+    if anew {
+        // Without records they start like new ones, once the init containers have done their work.
+        draft.memory.start_again.clear();
+        forget_ends(&mut draft.memory.status);
+    }
+    for container in spec.init_containers.iter().chain(apps) {
         for record in runtime
             .containers
             .iter()
@@ -324,7 +404,7 @@ fn kill_pod(draft: &mut Draft<'_>, actions: &PodActions) {
                     name: record.name.clone(),
                     logs: false,
                 },
-                format!("init container {} begins anew", container.name),
+                format!("container {} begins anew", container.name),
             );
         }
     }
@@ -334,6 +414,22 @@ fn kill_pod(draft: &mut Draft<'_>, actions: &PodActions) {
     let state = draft.memory.sandbox.clone();
     if due(draft, &state, &step) {
         draft.step(step, "the pod needs a sandbox");
+    }
+}
+
+/// What containers did before must not count any more: they begin anew.
+fn forget_ends(status: &mut PodStatus) {
+    let inits = status.init_container_statuses.iter_mut();
+    for container in inits.chain(&mut status.container_statuses) {
+        container.state = ContainerState {
+            waiting: Some(Waiting {
+                reason: "PodInitializing".to_owned(),
+                message: String::new(),
+            }),
+            ..ContainerState::default()
+        };
+        container.last_state = ContainerState::default();
+        container.container_id.clear();
     }
 }
 
@@ -383,7 +479,8 @@ fn reset(draft: &mut Draft<'_>, actions: &PodActions) {
             continue;
         }
         left |= record.state != RunState::Exited;
-        draft.stop(record, 0, "killing");
+        let message = format!("Stopping container {}", record.name);
+        draft.stop(record, End::at_once(draft.now, &message));
     }
     if left {
         return;

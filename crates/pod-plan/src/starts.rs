@@ -2,8 +2,9 @@
 
 use crate::actions::{Kill, PodActions};
 use crate::back_off::{BackOffKey, Next, Verdict, may_start};
-use crate::draft::Draft;
+use crate::draft::{Draft, End};
 use crate::events;
+use crate::failure::POST_START;
 use crate::memory::{StartError, retry_at};
 use crate::step::Step;
 use crate::termination::{SHORTEST_GRACE_SECONDS, grace_seconds};
@@ -57,8 +58,14 @@ fn kills(draft: &mut Draft<'_>, actions: &PodActions) -> BTreeSet<ContainerName>
         let seconds = found.map_or(SHORTEST_GRACE_SECONDS, |(_, _, container)| {
             grace_seconds(draft.pod, container, kill.reason, None)
         });
-        let grace_ms = seconds.max(SHORTEST_GRACE_SECONDS).saturating_mul(1000);
-        draft.stop(record, grace_ms, &kill.message);
+        let deadline = draft.after_ms(seconds.saturating_mul(1000));
+        let end = End {
+            deadline,
+            at_once: false,
+            turn: true,
+            message: &kill.message,
+        };
+        draft.stop(record, end);
         if record.state == RunState::Unknown {
             let deadline = draft.memory.stopping.get(&record.id).map(|s| s.deadline);
             draft.wake(deadline.unwrap_or(draft.now));
@@ -118,7 +125,7 @@ fn start(
     );
     if let Some(made) = newest.filter(|r| r.state == RunState::Created) {
         // Made, never started, and now of no use. It goes after the new one stands, so that its end is never the newest record.
-        draft.stop(made, 0, "");
+        draft.stop(made, End::at_once(draft.now, ""));
     }
     true
 }
@@ -143,6 +150,7 @@ fn refuse(draft: &mut Draft<'_>, name: &ContainerName, reason: &str, message: St
         reason: reason.to_owned(),
         message,
         at: draft.now,
+        unhooked: None,
     };
     errors.insert(name.clone(), error);
     // The status of this plan was made before; the next one tells it.
@@ -222,7 +230,7 @@ fn retry_allowed(draft: &mut Draft<'_>, container: &Container) -> bool {
     let due: Timestamp = match error.reason.as_str() {
         CRASH | PULL_FAILED | PULL_BACK_OFF => return true,
         // Then the back-off of restarts has spoken already.
-        "RunContainerError" if left_a_record() => return true,
+        "RunContainerError" | POST_START if left_a_record() => return true,
         _ => retry_at(error.at),
     };
     if due <= draft.now {

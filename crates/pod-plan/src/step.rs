@@ -32,6 +32,17 @@ pub enum Step {
         /// What this start does to the back-off table; the memory enters it when it is told of the end.
         back_off: Option<Next>,
     },
+    /// Begin the preStop hook of a container that is to end; [`crate::memory::Memory::hook_ended`] is told of its end.
+    PreStop {
+        /// Which attempt.
+        id: ContainerId,
+        /// Its name.
+        name: ContainerName,
+        /// Which list of the spec it stands in.
+        kind: ContainerKind,
+        /// Where in that list.
+        index: usize,
+    },
     /// Ask a container to end; its end comes as an exit.
     StopContainer {
         /// Which attempt.
@@ -74,6 +85,7 @@ impl Step {
             Step::PrepareVolumes => "prepare volumes".to_owned(),
             Step::RunSandbox { attempt } => format!("run sandbox {attempt}"),
             Step::StartContainer { name, attempt, .. } => format!("start {name} {attempt}"),
+            Step::PreStop { id, .. } => format!("pre-stop hook of {id}"),
             Step::StopContainer { id, .. } => format!("stop {id}"),
             Step::RemoveContainer { id, .. } => format!("remove {id}"),
             Step::StopSandbox { id } => format!("stop sandbox {id}"),

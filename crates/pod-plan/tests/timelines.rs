@@ -12,8 +12,10 @@
 
 mod world;
 
+use pod_model::pod::{ExecAction, Handler, Lifecycle, Pod};
 use pod_model::status::Phase;
 use pod_plan::failure::Failure;
+use pod_plan::plan::ON_INIT_IMAGE_CHANGE;
 use serde_json::json;
 use world::{Behaviour, World, pod};
 
@@ -379,6 +381,169 @@ fn a_pod_ends_when_its_apps_have_whatever_its_sidecars_do() {
         world.condition("Initialized"),
         ("True".into(), "PodCompleted".into(), String::new())
     );
+}
+
+#[test]
+fn a_changed_init_image_begins_the_pod_anew_only_where_it_asks_for_that() {
+    for policy in ["Always", "OnFailure", "Never"] {
+        for asks in [false, true] {
+            let script = |name: &str, _| match name {
+                "init" => Behaviour::exits(1000, 0),
+                _ => Behaviour::forever(),
+            };
+            let mut world = World::new(one_init(policy), script);
+            world.play_until(10.0);
+            if asks {
+                let annotations = &mut world.pod.metadata.annotations;
+                annotations.insert(ON_INIT_IMAGE_CHANGE.to_owned(), "restart".to_owned());
+            }
+            world.pod.spec.init_containers[0].image = "other".into();
+            world.log.clear();
+            world.play_until(100.0);
+            let begun: Vec<_> = steps(&world)
+                .into_iter()
+                .map(|(_, step)| step)
+                .filter(|step| step.starts_with("start ") || step.starts_with("run "))
+                .collect();
+            let wanted: &[&str] = match asks {
+                true => &["run sandbox 1", "start init 1", "start app 1"],
+                false => &[],
+            };
+            assert_eq!(begun, wanted, "{policy}");
+            assert_eq!(world.phase(), Phase::Running);
+        }
+    }
+}
+
+/// `with_sidecar`, where the hook of each container takes so many milliseconds.
+fn with_hooks(milliseconds: &[(&str, u64)]) -> Pod {
+    let mut pod = with_sidecar();
+    let spec = &mut pod.spec;
+    for container in spec.init_containers.iter_mut().chain(&mut spec.containers) {
+        let found = milliseconds.iter().find(|(n, _)| container.name == *n);
+        container.lifecycle = found.map(|(_, ms)| Lifecycle {
+            pre_stop: Some(Handler {
+                exec: Some(ExecAction {
+                    command: vec![ms.to_string()],
+                }),
+                ..Handler::default()
+            }),
+            ..Lifecycle::default()
+        });
+    }
+    pod
+}
+
+#[test]
+fn hooks_of_all_containers_run_at_once_and_take_from_their_grace() {
+    let script = |name: &str, _| match name {
+        "i" => Behaviour::exits(1000, 0),
+        _ => Behaviour::deaf(),
+    };
+    let mut world = World::new(with_hooks(&[("a", 3000), ("s", 1000)]), script);
+    world.play_until(10.0);
+    world.log.clear();
+    world.events.clear();
+    world.delete(10);
+    world.play_until(100.0);
+    assert_eq!(
+        steps(&world),
+        [
+            (10.0, "pre-stop hook of a-0-5"),
+            (10.0, "pre-stop hook of s-0-2"),
+            (13.0, "stop a 7000"),
+            (20.0, "stop t 2000"),
+            (20.0, "stop s 2000"),
+            (22.0, "stop sandbox s1"),
+            (22.0, "remove pod"),
+        ]
+    );
+    // All are told of at once, before any hook.
+    let killing = world.events.iter().filter(|(_, r, _)| r == "Killing");
+    let times: Vec<f64> = killing.map(|(at, _, _)| *at).collect();
+    assert_eq!(times, [10.0, 10.0, 10.0]);
+}
+
+#[test]
+fn a_hook_that_outlives_the_grace_is_not_waited_for() {
+    let script = |name: &str, _| match name {
+        "i" => Behaviour::exits(1000, 0),
+        _ => Behaviour::forever(),
+    };
+    let mut world = World::new(with_hooks(&[("a", 60_000)]), script);
+    world.play_until(10.0);
+    world.log.clear();
+    world.delete(5);
+    world.play_until(100.0);
+    let stops: Vec<_> = steps(&world).into_iter().take(2).collect();
+    assert_eq!(
+        stops,
+        [(10.0, "pre-stop hook of a-0-5"), (15.0, "stop a 2000")]
+    );
+}
+
+#[test]
+fn a_deletion_without_grace_runs_no_hook_and_ends_one_that_runs() {
+    let script = |name: &str, _| match name {
+        "i" => Behaviour::exits(1000, 0),
+        _ => Behaviour::deaf(),
+    };
+    for before in [None, Some(30)] {
+        let mut world = World::new(with_hooks(&[("a", 5000)]), script);
+        world.play_until(10.0);
+        if let Some(grace) = before {
+            world.delete(grace);
+            world.play_until(12.0);
+        }
+        world.log.clear();
+        world.delete(0);
+        world.play_until(100.0);
+        let first = steps(&world).into_iter().next();
+        assert_eq!(
+            first.map(|(_, s)| s.to_owned()),
+            Some("stop a 0".to_owned())
+        );
+    }
+}
+
+#[test]
+fn a_container_whose_start_hook_fails_ends_and_starts_again_after_its_back_off() {
+    let script = |name: &str, attempt| match (name, attempt) {
+        ("app", 0) => Behaviour {
+            fails: Some(Failure::PostStart("no".to_owned())),
+            ..Behaviour::forever()
+        },
+        ("init", _) => Behaviour::exits(1000, 0),
+        _ => Behaviour::forever(),
+    };
+    let mut world = World::new(one_init("Always"), script);
+    world.play_until(1.05);
+    let waiting = world
+        .container("app")
+        .state
+        .waiting
+        .clone()
+        .expect("it waits");
+    assert_eq!(
+        (waiting.reason.as_str(), waiting.message.as_str()),
+        ("PostStartHookError", "no")
+    );
+    world.play_until(60.0);
+    let told: Vec<(&str, &str)> = world
+        .events
+        .iter()
+        .filter(|(_, reason, _)| reason == "FailedPostStartHook" || reason == "Killing")
+        .map(|(_, reason, message)| (reason.as_str(), message.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("FailedPostStartHook", "PostStartHook failed"),
+            ("Killing", "FailedPostStartHook")
+        ]
+    );
+    assert_eq!(world.container("app").restart_count, 1);
+    assert!(world.container("app").state.running.is_some());
 }
 
 #[test]

@@ -242,11 +242,18 @@ impl State {
         let Some(going) = self.going else {
             return;
         };
-        let over = going + Duration::from_secs(self.script.grace) - ROUNDED;
+        let spec = &self.script.pod.spec;
+        // What ended before by its deadline has had its grace from then on.
+        if spec.active_deadline_seconds.is_some() {
+            return;
+        }
+        let own = spec.termination_grace_period_seconds.unwrap_or(30);
+        let grace = self.script.grace.min(u64::try_from(own).unwrap_or(0));
+        let over = going + Duration::from_secs(grace) - ROUNDED;
         let Some(live) = self.containers.iter().find(|c| c.record.id == *id) else {
             return;
         };
-        if live.kill_at.is_some() || tokio::time::Instant::now() >= over || self.script.grace == 0 {
+        if live.kill_at.is_some() || tokio::time::Instant::now() >= over || grace == 0 {
             return;
         }
         let running: Vec<&str> = self
@@ -368,6 +375,20 @@ impl State {
     }
 }
 
+impl SimHost {
+    /// A hook has come to its end.
+    fn hooked(&self, target: &Target, good: bool) -> Outcome {
+        let mut state = self.lock();
+        let mut all = state.containers.iter();
+        let runs = all.any(|c| c.record.id == target.id && c.record.exit.is_none());
+        state.note(format!("hook of {:.4}: {good}, runs: {runs}", target.id));
+        match good && runs {
+            true => Outcome::Success,
+            false => Outcome::Failure("simulated".to_owned()),
+        }
+    }
+}
+
 impl Actions for SimHost {
     /// Probes answer as the run's script says; the command tells which probe it is.
     async fn act(
@@ -380,6 +401,13 @@ impl Actions for SimHost {
         let Action::Exec { command } = action else {
             return Outcome::Error("not simulated".to_owned());
         };
+        if let [hook, takes, ends] = command.as_slice() {
+            for live in &mut self.lock().containers {
+                live.asked |= hook == "preStop" && live.record.id == target.id;
+            }
+            tokio::time::sleep(Duration::from_millis(takes.parse().unwrap_or(0))).await;
+            return self.hooked(target, ends == "good");
+        }
         let (odd, takes) = {
             let mut state = self.lock();
             (
@@ -520,6 +548,14 @@ impl Host for SimHost {
     ) -> HostResult<()> {
         let now = self.1.now();
         let mut state = self.begin(format!("start {} attempt {}", config.name, config.attempt))?;
+        if !state
+            .sandboxes
+            .iter()
+            .any(|s| s.id == config.sandbox && s.ready)
+        {
+            let text = "the sandbox does not run";
+            return Err(HostError::new(HostErrorKind::Create, text));
+        }
         state.check_start(config);
         let number = usize::try_from(config.attempt).unwrap_or(usize::MAX);
         let runs = state

@@ -3,7 +3,7 @@
 use fastrand::Rng;
 use pod_model::common::Resources;
 use pod_model::pod::{
-    Container, ExecAction, Handler, Metadata, Pod, PodSpec, Probe, RestartPolicy,
+    Container, ExecAction, Handler, Lifecycle, Metadata, Pod, PodSpec, Probe, RestartPolicy,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -74,6 +74,7 @@ impl Script {
                 };
                 if sidecar || kind == "app" {
                     add_probes(&mut container, rng);
+                    add_hooks(&mut container, rng);
                 }
                 container
             };
@@ -144,6 +145,27 @@ fn behaviour(kind: &str, sidecar: bool, rng: &mut Rng) -> Vec<Run> {
         turns: Duration::from_millis(rng.u64(1_000..60_000)),
     };
     (0..count).map(|i| one(i + 1 == count, rng)).collect()
+}
+
+/// Hooks: the command of one says how long it takes, and whether it succeeds.
+fn add_hooks(container: &mut Container, rng: &mut Rng) {
+    let hook = |kind: &str, rng: &mut Rng| {
+        (rng.u32(0..5) == 0).then(|| {
+            let takes = rng.u64(0..8_000).to_string();
+            let ends = if rng.u32(0..4) == 0 { "bad" } else { "good" };
+            Handler {
+                exec: Some(ExecAction {
+                    command: vec![kind.to_owned(), takes, ends.to_owned()],
+                }),
+                ..Handler::default()
+            }
+        })
+    };
+    container.lifecycle = Some(Lifecycle {
+        post_start: hook("postStart", rng),
+        pre_stop: hook("preStop", rng),
+        stop_signal: None,
+    });
 }
 
 /// Probes whose command says which of the three they are, so that the host can answer for each.

@@ -1,7 +1,9 @@
 //! What containers are asked and told while they run: probes, hooks, sidecars, restart rules.
 
+mod hooks;
 mod probes;
 mod sidecars;
+mod updates;
 
 use e2e::Node;
 use serde_json::Value;

@@ -164,6 +164,13 @@ spec:
     until("readiness", PATIENCE, || {
         condition(&node, "again", "Ready") == "True"
     });
+    let root = node.root().display().to_string();
+    until("what is kept on the disk", PATIENCE, || {
+        let found = std::process::Command::new("grep")
+            .args(["-rqs", "\"ready\": *true", &root, "--include=*.json"])
+            .status();
+        found.is_ok_and(|s| s.success())
+    });
     let since = |node: &Node| {
         let list = node.pod("again")["status"]["conditions"].clone();
         let list = list.as_array().cloned().unwrap_or_default();

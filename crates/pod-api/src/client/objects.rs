@@ -144,7 +144,19 @@ impl Client {
         })
     }
 
-    /// Replaces a ConfigMap or Secret.
+    /// Puts a pod's new ephemeral containers in the place of those it has.
+    pub async fn replace_ephemeral(
+        &self,
+        namespace: &str,
+        name: &str,
+        object: &Value,
+    ) -> Result<Value, ClientError> {
+        let target = Resource::Pods.one(namespace, name);
+        let target = target.child("ephemeralcontainers");
+        self.json(Method::PUT, &target, Some(object)).await
+    }
+
+    /// Replaces an object; of a pod only what may change while it lives.
     pub async fn replace(
         &self,
         resource: Resource,

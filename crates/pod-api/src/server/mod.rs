@@ -12,6 +12,7 @@ mod own;
 mod pods;
 mod selection;
 mod services;
+mod update;
 mod watching;
 
 use crate::backend::{Backend, ConfigKind};
@@ -91,11 +92,17 @@ fn kubernetes<B: Backend>() -> Router<Arc<B>> {
         )
         .route(
             "/api/v1/namespaces/{namespace}/pods/{name}",
-            get(pods::get::<B>).delete(pods::delete::<B>),
+            get(pods::get::<B>)
+                .put(update::replace::<B>)
+                .delete(pods::delete::<B>),
         )
         .route(
             "/api/v1/namespaces/{namespace}/pods/{name}/status",
             get(pods::get::<B>),
+        )
+        .route(
+            "/api/v1/namespaces/{namespace}/pods/{name}/ephemeralcontainers",
+            get(pods::get::<B>).put(update::replace_ephemeral::<B>),
         )
         .route(
             "/api/v1/namespaces/{namespace}/pods/{name}/log",

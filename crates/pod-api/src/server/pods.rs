@@ -19,7 +19,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 type ListArgument = Result<Query<ListQuery>, QueryRejection>;
-type BodyArgument = Result<Bytes, BytesRejection>;
+pub(super) type BodyArgument = Result<Bytes, BytesRejection>;
 
 pub(super) async fn list_all<B: Backend>(
     State(node): State<Arc<B>>,

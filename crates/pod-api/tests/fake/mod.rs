@@ -147,6 +147,21 @@ impl Backend for Fake {
         Ok(reference)
     }
 
+    async fn update_pod(&self, key: &Key, new: NewPod) -> ApiResult<()> {
+        let Some(old) = self.pods.get(key) else {
+            return Err(ApiError::not_found("pods", &key.name));
+        };
+        let mut pod = new.pod;
+        pod.metadata.uid = old.value.pod.metadata.uid.clone();
+        let record = PodRecord {
+            pod: Arc::new(pod),
+            object: Arc::new(new.object),
+            node: old.value.node.clone(),
+        };
+        self.pods.put(key.clone(), record);
+        Ok(())
+    }
+
     async fn delete_pod(&self, key: &Key, options: DeleteOptions) -> ApiResult<()> {
         let record = self.pods.get(key).unwrap().value;
         if options.grace_period_seconds == Some(0) {

@@ -61,7 +61,7 @@ pub(super) static SPEC: Table = Table {
             "enableServiceLinks",
             Idle("there are no Services on this node"),
         ),
-        ("ephemeralContainers", NotYet),
+        ("ephemeralContainers", Yes),
         ("hostAliases", Yes),
         ("hostIPC", Yes),
         ("hostNetwork", Yes),
@@ -116,7 +116,7 @@ pub(super) static CONTAINER: Table = Table {
         ("envFrom", Yes),
         ("image", Yes),
         ("imagePullPolicy", Yes),
-        ("lifecycle", NotYet),
+        ("lifecycle", Inside(&LIFECYCLE)),
         ("livenessProbe", Inside(&PROBE)),
         ("name", Yes),
         ("ports", Inside(&PORT)),
@@ -138,6 +138,25 @@ pub(super) static CONTAINER: Table = Table {
         ("volumeDevices", NotYet),
         ("volumeMounts", Inside(&MOUNT)),
         ("workingDir", Yes),
+    ],
+};
+
+/// Lifecycle.
+pub(super) static LIFECYCLE: Table = Table {
+    rows: &[
+        ("postStart", Inside(&HOOK)),
+        ("preStop", Inside(&HOOK)),
+        ("stopSignal", Yes),
+    ],
+};
+
+/// LifecycleHandler.
+pub(super) static HOOK: Table = Table {
+    rows: &[
+        ("exec", Yes),
+        ("httpGet", Inside(&HTTP_GET)),
+        ("sleep", Yes),
+        ("tcpSocket", Yes),
     ],
 };
 

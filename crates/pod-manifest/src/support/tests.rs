@@ -16,6 +16,12 @@ fn every_field_of_a_pod_has_a_rule_and_every_rule_a_field() {
         ("PodSpec", field_names::<wire::PodSpec>(), &SPEC),
         ("PodOS", field_names::<wire::PodOS>(), &OS),
         ("Container", field_names::<wire::Container>(), &CONTAINER),
+        ("Lifecycle", field_names::<wire::Lifecycle>(), &LIFECYCLE),
+        (
+            "LifecycleHandler",
+            field_names::<wire::LifecycleHandler>(),
+            &HOOK,
+        ),
         ("Probe", field_names::<wire::Probe>(), &PROBE),
         (
             "HTTPGetAction",

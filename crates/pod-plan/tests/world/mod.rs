@@ -80,6 +80,7 @@ pub(crate) struct World {
     pub(crate) statuses: Vec<(f64, PodStatus)>,
     script: Script,
     due: BTreeMap<ContainerId, (Timestamp, i32)>,
+    hooks: BTreeMap<ContainerId, Timestamp>,
     made: u32,
     idle_plans: u32,
     /// Whether the pod began in good order; a pod found with an app beside a running init container did not.
@@ -108,6 +109,7 @@ impl World {
             statuses: Vec::new(),
             script: Box::new(script),
             due: BTreeMap::new(),
+            hooks: BTreeMap::new(),
             made: 0,
             idle_plans: 0,
             orderly: true,
@@ -202,7 +204,8 @@ impl World {
             return true;
         }
         let exit = self.due.values().map(|(at, _)| *at).min();
-        let Some(next) = exit.into_iter().chain(wake_at).min() else {
+        let hook = self.hooks.values().min().copied();
+        let Some(next) = exit.into_iter().chain(wake_at).chain(hook).min() else {
             self.check_rest();
             return false;
         };
@@ -268,6 +271,15 @@ impl World {
     }
 
     fn let_exit(&mut self) {
+        let now = self.now;
+        let memory = &mut self.observed.memory;
+        self.hooks.retain(|id, at| {
+            let over = *at <= now;
+            if over {
+                memory.hook_ended(id);
+            }
+            !over
+        });
         let over: Vec<ContainerId> = self
             .due
             .iter()
@@ -338,6 +350,7 @@ impl World {
                 attempt,
                 ..
             } => return self.start(*kind, *index, sandbox, *attempt),
+            Step::PreStop { id, name, .. } => self.hook(id, name.as_str()),
             Step::StopContainer { id, grace_ms, .. } => self.stop(id, *grace_ms),
             Step::RemoveContainer { id, .. } => {
                 let containers = &mut self.observed.runtime.containers;
@@ -397,7 +410,9 @@ impl World {
         let container = self.pod.spec.list(kind)[index].clone();
         self.check_start(kind, index, sandbox, attempt);
         let behaviour = (self.script)(container.name.as_str(), attempt);
-        if let Some(failure) = behaviour.fails {
+        // With a failed start hook the container runs all the same.
+        let unhooked = matches!(behaviour.fails, Some(Failure::PostStart(_)));
+        if let Some(failure) = behaviour.fails.clone().filter(|_| !unhooked) {
             return Err(failure);
         }
         self.made += 1;
@@ -422,7 +437,19 @@ impl World {
             clamped: Vec::new(),
         };
         self.observed.runtime.containers.insert(0, record);
-        Ok(())
+        behaviour.fails.map_or(Ok(()), Err)
+    }
+
+    /// A hook whose command is a number takes so many milliseconds.
+    fn hook(&mut self, id: &ContainerId, name: &str) {
+        let (_, _, container) = self.pod.spec.find(name).expect("a container");
+        let hooks = container.lifecycle.as_ref().expect("hooks");
+        let hook = hooks.pre_stop.as_ref().expect("a preStop hook");
+        let ms: u64 = hook.exec.as_ref().expect("a command").command[0]
+            .parse()
+            .expect("a number");
+        let at = self.now + SignedDuration::from_millis(ms as i64);
+        self.hooks.insert(id.clone(), at);
     }
 
     fn stop(&mut self, id: &ContainerId, grace_ms: u64) {

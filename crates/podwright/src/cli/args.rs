@@ -160,6 +160,8 @@ pub enum Command {
     Run(RunArgs),
     /// Create pods, ConfigMaps and Secrets from files, and return at once.
     Create(CreateArgs),
+    /// Change pods while they run, as far as Kubernetes allows it: images, labels, annotations, ephemeral containers.
+    Replace(ReplaceArgs),
     /// Show what exists: pods, configmaps, secrets, events, all.
     Get(GetArgs),
     /// Tell everything about pods, with their events.
@@ -312,6 +314,20 @@ pub struct CreateArgs {
     /// Print what was created so.
     #[arg(short = 'o', long, value_name = "FORMAT")]
     pub output: Option<Output>,
+    /// Where the manifest names none.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+}
+
+/// `replace`.
+#[derive(Debug, Args)]
+pub struct ReplaceArgs {
+    /// The manifest: a file, a folder, or - for standard input.
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Replace only this part of a pod: ephemeralcontainers.
+    #[arg(long, value_name = "PART", value_parser = ["ephemeralcontainers"])]
+    pub subresource: Option<String>,
     /// Where the manifest names none.
     #[command(flatten)]
     pub namespace: NamespaceArg,

@@ -20,6 +20,7 @@ mod logs;
 mod manifest;
 mod output;
 mod plan;
+mod replace;
 mod run;
 mod stats;
 mod style;
@@ -119,6 +120,7 @@ async fn work(cli: &Cli, places: &Places) -> Outcome<u8> {
     match &cli.command {
         Command::Run(args) => run::run(args, places, Style::of(cli.color)).await,
         Command::Create(args) => create::create(args, places).await,
+        Command::Replace(args) => replace::replace(args, places).await,
         Command::Get(args) => get::get(args, places).await,
         Command::Describe(args) => describe::describe(args, places).await,
         Command::Stats(args) => stats::stats(args, places).await,

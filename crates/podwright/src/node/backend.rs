@@ -93,6 +93,10 @@ impl Backend for Daemon {
         self.pods.create(pod).await
     }
 
+    async fn update_pod(&self, key: &Key, pod: NewPod) -> ApiResult<()> {
+        self.pods.update(key, pod)
+    }
+
     async fn delete_pod(&self, key: &Key, options: DeleteOptions) -> ApiResult<()> {
         self.pods.delete(key, &options)
     }

@@ -10,11 +10,11 @@ use pod_driver::host::Host;
 use pod_driver::queue::{Handle, Message};
 use pod_driver::task::{Begin, pod_task};
 use pod_driver::world::{Journal, WorldOf};
+use pod_model::event::EventKind;
 use pod_model::ids::{Namespace, PodRef, PodUid};
 use pod_model::pod::Pod;
 use pod_model::status::{Phase, PodStatus};
 use pod_plan::configs::sysctls::{FORBIDDEN_REASON, sysctls};
-use pod_model::event::EventKind;
 use pod_plan::events::{self, PodEvent};
 use pod_plan::memory::Memory;
 use std::collections::BTreeMap;
@@ -189,6 +189,40 @@ impl Pods {
         self.lock()
             .insert(kept.pod.metadata.uid.clone(), Entry { handle, kept });
         tokio::spawn(task);
+    }
+
+    /// Puts new labels, annotations and spec in the place of the old ones; the disk has them before anything acts on them.
+    pub fn update(&self, key: &Key, new: NewPod) -> ApiResult<()> {
+        let NewPod { pod: new, object } = new;
+        let Some(record) = self.world.journal.pods.get(key) else {
+            return Err(ApiError::not_found("pods", &key.name));
+        };
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(&record.value.pod.metadata.uid) else {
+            return Err(ApiError::not_found("pods", &key.name));
+        };
+        let mut kept = entry.kept.clone();
+        kept.object = object;
+        kept.pod.metadata.labels = new.metadata.labels;
+        kept.pod.metadata.annotations = new.metadata.annotations;
+        kept.pod.spec = pod_model::pod::PodSpec {
+            node_name: kept.pod.spec.node_name.take(),
+            ..new.spec
+        };
+        self.records
+            .keep_pod(&kept)
+            .map_err(|e| ApiError::internal(format!("{e:#}")))?;
+        let shown = Pod {
+            metadata: kept.pod.metadata.clone(),
+            spec: kept.pod.spec.clone(),
+            status: record.value.pod.status.clone(),
+        };
+        entry.kept = kept;
+        self.feed(&shown, &entry.kept);
+        entry
+            .handle
+            .send(Message::Update(Box::new(entry.kept.pod.clone())));
+        Ok(())
     }
 
     /// Begins a deletion, or shortens one.

@@ -1,0 +1,105 @@
+//! Changes of pods: the whole pod as an API server allows it, and its ephemeral containers.
+
+use super::listing;
+use super::pods::{BodyArgument, same_namespace, text_of};
+use crate::admission::{admit_update, read_one};
+use crate::backend::{ApiResult, Backend, PodRecord};
+use crate::error::{ApiError, Reason};
+use crate::feed::Key;
+use crate::wire;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use pod_manifest::Object;
+use pod_manifest::validate::update::{validate_ephemeral_update, validate_pod_update};
+use pod_manifest::wire::Pod;
+use serde_json::Value;
+use std::sync::Arc;
+
+type Named = Path<(String, String)>;
+
+/// `PUT …/pods/NAME`.
+pub(super) async fn replace<B: Backend>(
+    State(node): State<Arc<B>>,
+    Path((namespace, name)): Named,
+    body: BodyArgument,
+) -> ApiResult<Json<Value>> {
+    let (key, old, new) = both(&*node, namespace, name, &body?)?;
+    let Some(mut spec) = new.spec else {
+        return Err(ApiError::bad_request("the object has no spec"));
+    };
+    // They change by their own path only.
+    spec.ephemeral_containers = old
+        .spec
+        .as_ref()
+        .and_then(|s| s.ephemeral_containers.clone());
+    // What the node writes of the metadata stays; the rest is as asked.
+    let mut changed = old.clone();
+    changed.metadata.labels = new.metadata.labels;
+    changed.metadata.annotations = new.metadata.annotations;
+    changed.spec = Some(spec);
+    let admitted = admit_update(&old, changed, validate_pod_update)?;
+    node.update_pod(&key, admitted).await?;
+    answer(&*node, &key)
+}
+
+/// `PUT …/pods/NAME/ephemeralcontainers`: nothing else of the pod is taken.
+pub(super) async fn replace_ephemeral<B: Backend>(
+    State(node): State<Arc<B>>,
+    Path((namespace, name)): Named,
+    body: BodyArgument,
+) -> ApiResult<Json<Value>> {
+    let (key, old, new) = both(&*node, namespace, name, &body?)?;
+    let mut changed = old.clone();
+    let asked = new.spec.and_then(|s| s.ephemeral_containers);
+    if let Some(spec) = &mut changed.spec {
+        spec.ephemeral_containers = asked;
+    }
+    let admitted = admit_update(&old, changed, validate_ephemeral_update)?;
+    node.update_pod(&key, admitted).await?;
+    answer(&*node, &key)
+}
+
+fn answer<B: Backend>(node: &B, key: &Key) -> ApiResult<Json<Value>> {
+    let found = listing::find(node.pods(), "pods", key)?;
+    Ok(Json(wire::pod_value(&found.value, found.version)))
+}
+
+/// The pod as it is and as it shall be.
+fn both<B: Backend>(
+    node: &B,
+    namespace: String,
+    name: String,
+    body: &Bytes,
+) -> ApiResult<(Key, Pod, Pod)> {
+    let Object::Pod(new) = read_one(text_of(body)?)? else {
+        return Err(ApiError::bad_request("this path takes a Pod"));
+    };
+    let mut new = *new;
+    same_namespace(&namespace, &mut new.metadata.namespace)?;
+    if new.metadata.name.as_deref() != Some(name.as_str()) {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({}) does not match the name on the URL ({name})",
+            new.metadata.name.unwrap_or_default()
+        )));
+    }
+    let key = Key::new(namespace, name);
+    let found = listing::find(node.pods(), "pods", &key)?;
+    let version = found.version.to_string();
+    let asked = new.metadata.resource_version.as_deref();
+    if asked.is_some_and(|a| !a.is_empty() && a != version) {
+        let text = format!(
+            "Operation cannot be fulfilled on pods {:?}: the object has been modified; please apply your changes to the latest version and try again",
+            key.name
+        );
+        return Err(ApiError::new(Reason::Conflict, text));
+    }
+    let mut old = as_kept(&found.value)?;
+    // A change that names no version is one of the newest.
+    old.metadata.resource_version = Some(version);
+    Ok((key, old, new))
+}
+
+fn as_kept(record: &PodRecord) -> ApiResult<Pod> {
+    serde_json::from_value((*record.object).clone()).map_err(ApiError::internal)
+}
