@@ -133,7 +133,6 @@ impl<X: Outside> Task<X> {
                 log_attempts: self.log_attempts.clone(),
                 limits: self.world.limits,
                 memory: std::mem::take(&mut self.memory),
-                ..Observed::default()
             };
             let now = self.world.clock.now();
             let plan = plan(&self.pod, &observed, now);
