@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(found, [end.clone(), run]);
         assert_eq!(damaged, [dir.path().join("start-x")]);
         first.over();
-        assert_eq!(left(dir.path()).unwrap().0, [end.clone()]);
+        assert_eq!(left(dir.path()).unwrap().0, std::slice::from_ref(&end));
         begun(dir.path(), &end).over();
         assert!(left(dir.path()).unwrap().0.is_empty());
     }
