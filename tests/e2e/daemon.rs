@@ -1,9 +1,8 @@
 //! The daemon: killed, found again, alone.
 
 use e2e::Node;
-use e2e::node::until;
+use e2e::node::{kill, until};
 use serde_json::Value;
-use std::process::Command;
 use std::time::Duration;
 
 const POD: &str = r#"
@@ -16,16 +15,6 @@ spec:
   containers:
   - {name: app, image: busybox, command: [sh, -c, "i=0; while [ ! -e /stop ]; do echo $i; i=$((i+1)); sleep 0.05; done; exit 37"]}
 "#;
-
-fn kill(pid: u32) {
-    assert!(
-        Command::new("kill")
-            .args(["-9", &pid.to_string()])
-            .status()
-            .unwrap()
-            .success()
-    );
-}
 
 #[test]
 fn a_killed_daemon_is_replaced_and_finds_its_pods_and_their_exits() {

@@ -429,6 +429,25 @@ pub fn until(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Kills a process and comes back once it is dead: its sockets are closed, whoever is to reap it.
+#[track_caller]
+pub fn kill(pid: u32) {
+    let pid = pid.to_string();
+    let done = Command::new("kill").args(["-9", &pid]).status();
+    assert!(done.is_ok_and(|s| s.success()), "kill -9 {pid}");
+    until(
+        "the end of a killed process",
+        Duration::from_secs(10),
+        || {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let state = stat
+                .rsplit_once(") ")
+                .and_then(|(_, rest)| rest.chars().next());
+            state.is_none_or(|s| s == 'Z' || s == 'X')
+        },
+    );
+}
+
 /// Whether this process is root.
 pub fn is_root() -> bool {
     fs::read_to_string("/proc/self/status")

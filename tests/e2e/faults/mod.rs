@@ -9,6 +9,7 @@ mod streams;
 mod upgrade;
 
 use e2e::Node;
+use e2e::node::kill;
 use std::fs;
 use std::process::Command;
 
@@ -26,11 +27,6 @@ fn start(node: &Node, name: &str, text: &str) {
     let file = node.file(&format!("{name}.yaml"), text);
     node.run(&["run", "-d", &file]).ok();
     node.wait_status(name, &["Running"]);
-}
-
-fn kill(pid: u32) {
-    let done = Command::new("kill").args(["-9", &pid.to_string()]).status();
-    assert!(done.unwrap().success());
 }
 
 /// Runs a tool of the machine.

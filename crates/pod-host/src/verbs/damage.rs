@@ -6,7 +6,7 @@ use crate::failure::blocking;
 use crate::intents::{self, Intent};
 use crate::node_state::Node;
 use crate::paths::SandboxDir;
-use crate::records::{self, ContainerFile};
+use crate::records::{self, ContainerFile, SandboxFile};
 use crate::supervisor::{Client, Notices};
 use crate::verbs::sandbox;
 use pod_driver::host::HostResult;
@@ -101,8 +101,11 @@ async fn shut_down(node: &Arc<Node>, dir: &SandboxDir) {
     let _ = tokio::time::timeout(PATIENCE, asked).await;
 }
 
-/// Whose sandbox it is: a container's record that is whole says so, else the pod whose cgroup it was in.
+/// Whose sandbox it is: its own record says so, or that of one of its containers, whichever is whole; else the pod whose cgroup it was in.
 fn pod_of(node: &Node, dir: &SandboxDir, leaves: &[CgroupPath]) -> Option<PodRef> {
+    if let Ok(Some(file)) = records::load::<SandboxFile>(&dir.record()) {
+        return Some(file.config.pod);
+    }
     let containers = fs::read_dir(dir.containers()).into_iter().flatten();
     let mut files = containers.flatten().map(|e| e.path().join("record.json"));
     let said = files.find_map(|path| records::load::<ContainerFile>(&path).ok().flatten());

@@ -1,7 +1,7 @@
 //! Where pods' tasks tell what becomes of them: into the feeds that clients watch, and onto disk a little later.
 
 use super::idle::Idle;
-use super::records::Later;
+use super::records::{Later, Records};
 use jiff::Timestamp;
 use pod_api::backend::PodRecord;
 use pod_api::events::EventLog;
@@ -24,6 +24,8 @@ pub struct NodeJournal {
     pub events: EventLog,
     /// Who is to look whether the daemon is idle now.
     pub idle: Idle,
+    /// Records of pods.
+    pub records: Records,
     /// The writer.
     pub later: Later,
     /// Who takes a pod that is gone off the list of tasks.
@@ -57,8 +59,15 @@ impl Journal for NodeJournal {
     }
 
     fn removed(&self, pod: &PodRef) {
-        self.pods
-            .remove(&Key::new(pod.namespace.as_str(), pod.name.as_str()));
+        // Before the name is free for another pod: a daemon that is killed now must not find two pods of one name.
+        if let Err(error) = self.records.forget_record(&pod.uid) {
+            eprintln!("{error:#}");
+        }
+        let key = Key::new(pod.namespace.as_str(), pod.name.as_str());
+        let of_it = self.pods.get(&key);
+        if of_it.is_some_and(|r| r.value.pod.metadata.uid == pod.uid) {
+            self.pods.remove(&key);
+        }
         self.later.forget(&pod.uid);
         // The daemon that listens is ending when nobody takes it.
         let _ = self.gone.send(pod.uid.clone());

@@ -157,6 +157,7 @@ async fn serve(
             pods: Arc::new(Feed::new(versions.clone())),
             events: EventLog::new(versions.clone()),
             idle: idle.clone(),
+            records: records.clone(),
             later,
             gone,
         }),

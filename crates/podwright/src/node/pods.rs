@@ -17,7 +17,7 @@ use pod_model::status::{Phase, PodStatus};
 use pod_plan::configs::sysctls::{FORBIDDEN_REASON, sysctls};
 use pod_plan::events::{self, PodEvent};
 use pod_plan::memory::Memory;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One pod that has a task.
@@ -25,6 +25,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 struct Entry {
     handle: Handle,
     kept: KeptPod,
+}
+
+fn key_of(pod: &Pod) -> Key {
+    Key::new(pod.metadata.namespace.as_str(), pod.metadata.name.as_str())
 }
 
 /// All pods with a task.
@@ -52,7 +56,18 @@ impl Pods {
 
     /// Begins a task for every pod that was kept, and takes away what runs of a pod that nothing is known of any more.
     pub fn find_again(&self) {
-        for (kept, memory) in self.records.pods() {
+        let all = self.records.pods();
+        let lives =
+            |(kept, _): &(KeptPod, Memory)| (!kept.pod.is_deleted()).then(|| key_of(&kept.pod));
+        let names: BTreeSet<Key> = all.iter().filter_map(lives).collect();
+        for (kept, memory) in all {
+            if kept.pod.is_deleted() && names.contains(&key_of(&kept.pod)) {
+                // It was gone, or its name would not have been free; only its record could not be removed.
+                if let Err(error) = self.records.forget_pod(&kept.pod.metadata.uid) {
+                    eprintln!("{error:#}");
+                }
+                continue;
+            }
             let mut pod = kept.pod.clone();
             pod.status = Some(memory.status.clone());
             self.feed(&pod, &kept);
@@ -140,7 +155,7 @@ impl Pods {
                 format!("{FORBIDDEN_REASON}: {error}"),
             ));
         }
-        let key = Key::new(pod.metadata.namespace.as_str(), pod.metadata.name.as_str());
+        let key = key_of(&pod);
         pod.metadata.uid = PodUid::new(uuid::Uuid::new_v4().to_string());
         pod.metadata.creation_timestamp = Some(now);
         pod.spec.node_name = Some(self.world.node.name.clone());
@@ -175,7 +190,7 @@ impl Pods {
     }
 
     fn feed(&self, pod: &Pod, kept: &KeptPod) {
-        let key = Key::new(pod.metadata.namespace.as_str(), pod.metadata.name.as_str());
+        let key = key_of(pod);
         let record = PodRecord {
             pod: Arc::new(pod.clone()),
             object: Arc::new(kept.object.clone()),

@@ -123,6 +123,11 @@ impl Records {
         write(&self.pod_file(&pod.pod.metadata.uid), pod, true)
     }
 
+    /// Forgets that there is a pod; what its task remembered goes with [`Later::forget`], after what is still to be written of it.
+    pub fn forget_record(&self, uid: &PodUid) -> Result<()> {
+        remove(&self.pod_file(uid))
+    }
+
     /// Forgets a pod and what its task remembered.
     pub fn forget_pod(&self, uid: &PodUid) -> Result<()> {
         remove(&self.memory_file(uid))?;
