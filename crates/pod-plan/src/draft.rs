@@ -80,7 +80,7 @@ impl<'a> Draft<'a> {
         if stopping.hook == PreStop::Due {
             self.run_hook(record, &mut stopping, over);
         }
-        if stopping.hook == PreStop::Running && !over {
+        if stopping.hook != PreStop::Over && !over {
             self.why(format!("the preStop hook of {} runs", record.name));
             self.wake(stopping.deadline);
         } else if !end.turn && !over {
@@ -101,7 +101,8 @@ impl<'a> Draft<'a> {
                     .max(SHORTEST_GRACE_SECONDS * 1000),
             };
             stopping.deadline = self.after_ms(grace_ms);
-            stopping.asked = true;
+            // Until the step is done; a plan may be broken off before it.
+            stopping.asked = false;
             self.wake(retry_at(stopping.deadline));
             let message = end.message;
             self.step(
@@ -140,7 +141,6 @@ impl<'a> Draft<'a> {
             stopping.hook = PreStop::Over;
             return;
         };
-        stopping.hook = PreStop::Running;
         let step = Step::PreStop {
             id: record.id.clone(),
             name: record.name.clone(),

@@ -19,6 +19,13 @@ pub(crate) fn forget(draft: &mut Draft<'_>) {
         let highest = memory.attempts.entry(record.name.clone()).or_default();
         *highest = record.attempt.max(*highest);
     }
+    // What runs and is not ending has started again; the answer to that, too, may have been lost.
+    let stopping = &memory.stopping;
+    memory.start_again.retain(|name| {
+        let newest = runtime.newest(name);
+        let runs = newest.filter(|r| r.state == RunState::Running);
+        runs.is_none_or(|r| stopping.contains_key(&r.id))
+    });
     memory.held.retain(|_, until| *until > now);
     memory
         .stopped

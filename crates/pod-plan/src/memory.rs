@@ -149,10 +149,17 @@ impl Memory {
             Step::StopSandbox { id } => {
                 self.stopped.insert(id.clone());
             }
-            Step::PreStop { .. }
-            | Step::StopContainer { .. }
-            | Step::RemoveSandbox { .. }
-            | Step::RemovePod => {}
+            Step::PreStop { id, .. } => {
+                if let Some(stopping) = self.stopping.get_mut(id) {
+                    stopping.hook = PreStop::Running;
+                }
+            }
+            Step::StopContainer { id, .. } => {
+                if let Some(stopping) = self.stopping.get_mut(id) {
+                    stopping.asked = true;
+                }
+            }
+            Step::RemoveSandbox { .. } | Step::RemovePod => {}
         }
     }
 

@@ -34,6 +34,8 @@ struct State {
     handle: Option<Handle>,
     /// Since when deletion is asked for.
     going: Option<tokio::time::Instant>,
+    /// Something was ending before that, so grace may have begun earlier.
+    ending_before: bool,
     /// Deletion was taken: nothing may start.
     deleted: bool,
     ledger: Ledger,
@@ -64,6 +66,7 @@ impl SimHost {
             containers: Vec::new(),
             handle: None,
             going: None,
+            ending_before: false,
             deleted: false,
             ledger: Ledger::default(),
             broken: None,
@@ -83,7 +86,9 @@ impl SimHost {
 
     /// Deletion is asked for now.
     pub fn deletion_begins(&self) {
-        self.lock().going = Some(tokio::time::Instant::now());
+        let mut state = self.lock();
+        state.going = Some(tokio::time::Instant::now());
+        state.ending_before = state.containers.iter().any(|c| c.asked);
     }
 
     /// From now on nothing may be started: deletion was asked for and taken.
@@ -253,7 +258,11 @@ impl State {
         let Some(live) = self.containers.iter().find(|c| c.record.id == *id) else {
             return;
         };
-        if live.kill_at.is_some() || tokio::time::Instant::now() >= over || grace == 0 {
+        if self.ending_before
+            || live.kill_at.is_some()
+            || tokio::time::Instant::now() >= over
+            || grace == 0
+        {
             return;
         }
         let running: Vec<&str> = self
@@ -306,6 +315,13 @@ impl SimHost {
             .end(&name, code, asked, tokio::time::Instant::now());
         state.note(line);
         state.wake();
+    }
+
+    /// The user was told that a container is being ended.
+    pub fn told_of_end(&self, name: &str) {
+        for live in &mut self.lock().containers {
+            live.asked |= live.record.name == name;
+        }
     }
 
     /// The daemon was killed: what it remembered of back-offs since its last word may be lost.

@@ -136,7 +136,12 @@ impl Journal for Told {
         });
     }
 
-    fn event(&self, _: &PodRef, _: PodEvent, _: Timestamp) {}
+    fn event(&self, _: &PodRef, event: PodEvent, _: Timestamp) {
+        let named = event.field_path.split(['{', '}']).nth(1);
+        if let Some(name) = named.filter(|_| event.reason == "Killing") {
+            self.1.told_of_end(name);
+        }
+    }
 
     fn removed(&self, _: &PodRef) {
         self.with(|i| i.removed = true);
