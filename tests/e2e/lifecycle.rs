@@ -51,6 +51,9 @@ fn a_failing_init_container_alone_runs_again_until_it_succeeds() {
     node.run(&["run", "-d", &file]).ok();
     node.wait_status("retry", &["Running"]);
     // One line of the first, two of the second: the first did not run again.
+    until("what the app counted", Duration::from_secs(10), || {
+        !node.run(&["logs", "retry", "-c", "app"]).ok().is_empty()
+    });
     assert_eq!(node.run(&["logs", "retry", "-c", "app"]).ok(), "3\n");
     let status = node.pod("retry");
     let counts: Vec<_> = (0..2)

@@ -2,6 +2,7 @@
 
 use pod_driver::host::{Host, HostEvent};
 use pod_host::{HostOptions, LogLimits, NodeHost, Opened, Programs, Steps};
+use pod_model::config::ExecConfig;
 use pod_model::config::{
     ContainerConfig, ContainerResources, ImageFacts, Mount, MountSource, NetworkMode, PodCgroup,
     Propagation, SandboxConfig, Security,
@@ -189,15 +190,17 @@ impl Rig {
         }
     }
 
-    /// That a sandbox was lost.
-    pub(crate) async fn loss(&mut self) -> String {
-        loop {
-            let event = tokio::time::timeout(PATIENCE, self.events.recv()).await;
-            if let HostEvent::SandboxLost { cause, .. } = event.expect("no event in time").unwrap()
-            {
-                return cause;
-            }
-        }
+    /// Waits until that container has made /ready: what its program does at a signal is set then.
+    pub(crate) async fn handles_its_signal(&self, id: &ContainerId) {
+        let wait = "until [ -e /ready ]; do sleep 0.01; done";
+        let config = ExecConfig {
+            command: ["/bin/sh", "-c", wait].map(String::from).into(),
+            tty: false,
+            stdin: false,
+        };
+        let session = self.host.exec(&pod().uid, id, &config).await.unwrap();
+        let ended = tokio::time::timeout(PATIENCE, session.exit).await;
+        assert_eq!(ended.expect("it is not ready in time").unwrap(), 0);
     }
 
     pub(crate) fn log(&self, name: &str) -> String {

@@ -317,9 +317,12 @@ impl Pods {
         self.world.journal.pods.list().0.len()
     }
 
-    /// What a pod's task remembers, as it was kept last.
+    /// What a pod's task remembers, as it told last.
     pub fn memory(&self, uid: &PodUid) -> Option<Memory> {
-        self.records.memory(uid)
+        let newest = self.world.journal.later.newest(uid);
+        newest
+            .map(|memory| Memory::clone(&memory))
+            .or_else(|| self.records.memory(uid))
     }
 
     /// Whether any pod still has something to do: it is not finished, or it is being deleted.

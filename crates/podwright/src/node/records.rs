@@ -289,17 +289,32 @@ impl Records {
 
 /// Writes what tasks remember, off their way: the newest value of each pod, a little after it came.
 #[derive(Clone, Debug)]
-pub struct Later(tokio::sync::mpsc::UnboundedSender<(PodUid, Option<Arc<Memory>>)>);
+pub struct Later {
+    sender: tokio::sync::mpsc::UnboundedSender<(PodUid, Option<Arc<Memory>>)>,
+    told: Arc<Mutex<BTreeMap<PodUid, Arc<Memory>>>>,
+}
 
 impl Later {
+    fn told(&self) -> std::sync::MutexGuard<'_, BTreeMap<PodUid, Arc<Memory>>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keep this, soon.
     pub fn keep(&self, uid: &PodUid, memory: &Memory) {
-        let _ = self.0.send((uid.clone(), Some(Arc::new(memory.clone()))));
+        let memory = Arc::new(memory.clone());
+        self.told().insert(uid.clone(), Arc::clone(&memory));
+        let _ = self.sender.send((uid.clone(), Some(memory)));
     }
 
     /// Forget the pod and all that was kept of it. Done in the same order as the writes, so nothing comes after it.
     pub fn forget(&self, uid: &PodUid) {
-        let _ = self.0.send((uid.clone(), None));
+        self.told().remove(uid);
+        let _ = self.sender.send((uid.clone(), None));
+    }
+
+    /// What was told last of that pod since this daemon began, whether it has been written or not.
+    pub fn newest(&self, uid: &PodUid) -> Option<Arc<Memory>> {
+        self.told().get(uid).cloned()
     }
 }
 
@@ -330,7 +345,8 @@ pub fn later(records: Records) -> (Later, tokio::task::JoinHandle<()>) {
             }
         }
     });
-    (Later(sender), task)
+    let told = Arc::default();
+    (Later { sender, told }, task)
 }
 
 async fn keep(records: &Records, newest: Newest) {
