@@ -443,7 +443,9 @@ pub fn kill(pid: u32) {
             let state = stat
                 .rsplit_once(") ")
                 .and_then(|(_, rest)| rest.chars().next());
-            state.is_none_or(|s| s == 'Z' || s == 'X')
+            // The first thread may be dead while another one still holds the sockets.
+            let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+            threads <= 1 && state.is_none_or(|s| s == 'Z' || s == 'X')
         },
     );
 }
