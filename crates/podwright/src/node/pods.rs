@@ -80,6 +80,7 @@ impl Pods {
                 },
             );
         }
+        self.records.forget_lost_memories();
         self.tell_of_damage();
         self.take_away_unknown();
     }

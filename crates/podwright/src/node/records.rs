@@ -134,6 +134,18 @@ impl Records {
         remove(&self.pod_file(uid))
     }
 
+    /// Removes what tasks of pods remembered that have no record any more: a daemon was killed between the two.
+    pub fn forget_lost_memories(&self) {
+        for entry in fs::read_dir(&self.memory).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let gone = fs::symlink_metadata(self.pods.join(&name))
+                .is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+            if gone && let Err(error) = remove(&entry.path()) {
+                eprintln!("{error:#}");
+            }
+        }
+    }
+
     /// Every ConfigMap and Secret.
     pub fn configs(&self) -> Vec<ConfigRecord> {
         self.read_all(&self.configs)
@@ -423,6 +435,27 @@ mod tests {
         fs::write(&half, "hal").unwrap();
         Records::open(dir.path()).unwrap();
         assert!(!half.exists());
+    }
+
+    #[test]
+    fn what_was_remembered_of_a_pod_without_a_record_goes_and_the_rest_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path()).unwrap();
+        let mut pod = Pod::default();
+        pod.metadata.uid = PodUid::new("here");
+        let kept = KeptPod {
+            pod,
+            object: serde_json::Value::Null,
+            accepted: Timestamp::UNIX_EPOCH,
+        };
+        records.enter_pod(&kept).unwrap();
+        for uid in ["here", "gone"] {
+            let uid = PodUid::new(uid);
+            records.keep_memory(&uid, &Memory::default()).unwrap();
+        }
+        records.forget_lost_memories();
+        assert!(records.memory(&PodUid::new("here")).is_some());
+        assert!(records.memory(&PodUid::new("gone")).is_none());
     }
 
     #[test]
