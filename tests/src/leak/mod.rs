@@ -4,7 +4,7 @@
 //! holds it) or belongs to the machine. What names the node is counted in every case. What belongs to the machine (a link, a firewall
 //! rule, a mount that says nothing of its owner, a kernel parameter) can only be laid at this node's door while no other node runs: with
 //! several cases at once it is compared when the last of them ends ([`Machine`]), and a foreign podwright on the machine turns it into
-//! a note.
+//! a note. `hack/e2e` runs each case in a process of its own and compares it once more around all of them (`src/bin/stock.rs`).
 //!
 //! | kind | where it is looked for |
 //! |---|---|
@@ -107,6 +107,11 @@ impl Snapshot {
         came.chain(went.map(|t| format!("gone {t}"))).collect()
     }
 
+    /// What belongs to the machine and names no node.
+    pub fn of_the_machine(&self) -> impl Iterator<Item = &Thing> {
+        self.machine.iter()
+    }
+
     /// Whether no other node ran while this was taken.
     pub fn is_alone(&self) -> bool {
         self.alone
@@ -120,7 +125,7 @@ pub fn left_over(words: &[&str], before: &Snapshot, patience: Duration) -> Vec<S
 
 /// Looks again until nothing is found or `patience` is over.
 pub(crate) fn again(patience: Duration, mut look: impl FnMut() -> Vec<String>) -> Vec<String> {
-    let end = Instant::now() + patience;
+    let end = Instant::now() + crate::patient(patience);
     loop {
         let left = look();
         if left.is_empty() || Instant::now() > end {
