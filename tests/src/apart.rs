@@ -8,6 +8,14 @@ use std::process::{Command, Stdio};
 /// Tells the program that it runs apart already, and which case.
 const MARK: &str = "PODWRIGHT_CASE_APART";
 
+/// The number of the process that a case is on the machine, where it runs apart.
+const NUMBER: &str = "PODWRIGHT_CASE_NUMBER";
+
+/// A number that no other case has that runs on the machine now: this process's, as the machine counts it.
+pub fn number() -> String {
+    std::env::var(NUMBER).unwrap_or_else(|_| std::process::id().to_string())
+}
+
 /// Runs `body` apart: this test program is started again in fresh namespaces for this one case. `module` is `module_path!()`,
 /// `case` the name of the test function that calls this.
 #[track_caller]
@@ -34,6 +42,7 @@ pub fn apart_with(module: &str, case: &str, variables: &[(&str, &str)], body: im
         .args(["--exact", &path, "--nocapture", "--include-ignored"])
         .envs(variables.iter().copied())
         .env(MARK, &path)
+        .env(NUMBER, number())
         .stdin(Stdio::null())
         .output()
         .expect("start unshare");

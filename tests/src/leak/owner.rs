@@ -30,10 +30,21 @@ impl Owners {
     }
 
     pub(super) fn foreign(&self, text: &str) -> bool {
-        self.others.iter().any(|w| text.contains(w.as_str()))
+        self.others.iter().any(|w| text.contains(w.as_str())) || names_a_node(text)
     }
 
     pub(super) fn alone(&self) -> bool {
         self.others.is_empty()
     }
+}
+
+/// Whether a text holds the name of any case's node (`pwt12x0name`): one that is none of ours belongs to another case, of which
+/// a case in a PID namespace of its own sees cgroups and files but no process.
+fn names_a_node(text: &str) -> bool {
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    text.split("pwt").skip(1).any(|rest| {
+        let first = digits(rest);
+        let second = rest.get(first..).and_then(|r| r.strip_prefix('x'));
+        first > 0 && second.is_some_and(|r| digits(r) > 0)
+    })
 }
