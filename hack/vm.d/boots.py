@@ -17,7 +17,7 @@ CHECK_PATIENCE = 400
 
 
 def job(case):
-    return f"export PODWRIGHT_DIST=/dist RUST_BACKTRACE=0\nexec e2e --exact --nocapture --test-threads=1 {case}\n"
+    return f"{guest.environment()}exec e2e --exact --nocapture --test-threads=1 {case}\n"
 
 
 class Disk:
@@ -40,23 +40,23 @@ def boot(name, case, dist, binary, disk, options, files=()):
     return guest.Guest(job(case), take, take, dist, disk=disk, programs=[binary], files=files, log=log, **options), said
 
 
-def reboot(dist, binary, options, report):
+def reboot(dist, binary, options, report, bound):
     """Whether both halves of the reboot passed; each is reported."""
     with Disk() as disk:
         for half in ("first", "second"):
             case = f"boots::reboot::{half}"
             begun = time.monotonic()
             machine, said = boot(f"reboot-{half}", case, dist, binary, disk, options)
-            result = machine.wait(CHECK_PATIENCE)
+            result = machine.wait(min(CHECK_PATIENCE, bound.left()))
             fine = result.status == 0 and f"test {case} ... ok" in "".join(said)
-            report(case, "ok" if fine else "FAILED", time.monotonic() - begun)
+            report(case, "ok" if fine else "FAILED", time.monotonic() - begun, "" if fine else bound.why())
             if not fine:
                 print(f"{''.join(said)}\n{result.why or ''}\nThe end of its console ({result.console}):\n{machine.tail()}")
                 return False
     return True
 
 
-def resets(count, dist, binary, options, seed, report):
+def resets(count, dist, binary, options, seed, report, bound):
     """Cuts the power `count` times at random moments, and boots once more to look at what is left. Gives how many rounds failed."""
     chance = random.Random(seed)
     kept, failed, operations = [], 0, 0
@@ -76,7 +76,7 @@ def resets(count, dist, binary, options, seed, report):
                     checked.append(time.monotonic())
                 return bool(checked) and time.monotonic() - checked[0] >= after
 
-            result = machine.wait(CHECK_PATIENCE + after, cut)
+            result = machine.wait(min(CHECK_PATIENCE + after, bound.left()), cut)
             text = "".join(said)
             # A line is said when all of it has arrived.
             words = ("begin ", "done ", "sum ", "number ")
@@ -88,7 +88,7 @@ def resets(count, dist, binary, options, seed, report):
                 report(f"reset {number + 1}" if not last else "the last look", "ok", time.monotonic() - begun, f"{done} operations, power cut {after:.1f} s after the check" if not last else "")
                 continue
             failed += 1
-            report(f"reset {number + 1}", "FAILED", time.monotonic() - begun, f"seed {seed}")
+            report(f"reset {number + 1}", "FAILED", time.monotonic() - begun, f"seed {seed}{' ' + bound.why() if bound.over() else ''}")
             print(f"{text}\n{result.why or ''}\nThe end of its console ({result.console}):\n{machine.tail()}")
             break
     return failed, operations
@@ -104,6 +104,6 @@ def run(count, dist, options, seed=None):
         print(f"  {name:16} {end:6} {took:6.1f} s  {why}")
         sys.stdout.flush()
 
-    failed, operations = resets(count, dist, binary, options, seed, report)
+    failed, operations = resets(count, dist, binary, options, seed, report, guest.Bound(CHECK_PATIENCE * (count + 1)))
     print(f"{count} resets: {operations} acknowledged operations, {failed} rounds failed (seed {seed})")
     return failed == 0

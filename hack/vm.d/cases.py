@@ -3,6 +3,7 @@
 import os
 import random
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -13,8 +14,12 @@ import image
 
 LABELS = os.path.join(image.TOP, "tests/labels")
 
-# No single case takes that long, in seconds; Node::run of the cases gives up after 120.
+# No single case takes that long, in seconds, nor does a boot.
 CASE_PATIENCE = 180
+# The whole run with all its guests takes no longer, in seconds; a case that runs then has failed, and is named.
+RUN_PATIENCE = 15 * 60
+# Building the cases takes no longer, in seconds.
+BUILD_PATIENCE = 30 * 60
 # How often a guest is begun anew for what is left, where one dies or stands still.
 NEW_GUESTS = 3
 
@@ -40,7 +45,10 @@ def program():
     if os.environ.get("PODWRIGHT_E2E"):
         return os.environ["PODWRIGHT_E2E"]
     line = ["cargo", "test", "--locked", "-p", "e2e", "--no-run"]
-    done = subprocess.run(line, cwd=image.TOP, stderr=subprocess.PIPE, text=True)
+    try:
+        done = subprocess.run(line, cwd=image.TOP, stderr=subprocess.PIPE, text=True, timeout=BUILD_PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise image.Missing(f"{' '.join(line)} did not end within {BUILD_PATIENCE / 60:.0f} min") from None
     found = re.findall(r"Executable e2e/main\.rs \((.*)\)", done.stderr)
     if done.returncode != 0 or not found:
         raise image.Missing(f"{' '.join(line)} failed:\n{done.stderr}")
@@ -52,7 +60,7 @@ def listed(binary):
     return re.findall(r"^(\S+): test$", text, re.M)
 
 
-def choose(cases, filters, places=("both", "v2")):
+def choose(cases, filters, places=("both", "v2", "guest")):
     """The cases that run in a guest, and the rows that leave some out, each with how many it leaves out."""
     rows = labels()
     chosen, left_out = [], {}
@@ -69,123 +77,159 @@ def choose(cases, filters, places=("both", "v2")):
     return chosen, left_out
 
 
-class Runner:
-    """Runs cases in one guest after the other until each has had its turn."""
+class Report:
+    """Says how each case ended, as soon as it has, and knows all ends at the last."""
 
-    def __init__(self, name, cases, dist, binary, options, report):
-        self.name, self.left, self.dist, self.binary, self.options, self.report = name, list(cases), dist, binary, options, report
-        self.results = {}
+    def __init__(self, names):
+        self.width = max([len(name) for name in names] + [40])
+        self.lock = threading.Lock()
+        self.ends = {}
         self.problems = []
-        self.boots = []
+        self.ups = []
+
+    def case(self, name, end, took, why=""):
+        with self.lock:
+            self.ends[name] = (end, took)
+            print(f"  {name:{self.width}}  {end:6} {took:6.1f} s{'  ' + why if why else ''}")
+            sys.stdout.flush()
+
+    def problem(self, text):
+        with self.lock:
+            self.problems.append(text)
+
+    def slowest(self, count):
+        """The cases that took longest, with their seconds."""
+        order = sorted(self.ends.items(), key=lambda row: -row[1][1])
+        return [(name, took) for name, (_, took) in order[:count]]
+
+
+class Runner:
+    """Runs cases in one guest after the other until each has had its turn, or the whole run's time is over."""
+
+    def __init__(self, name, cases, dist, binary, options, report, bound):
+        self.name, self.left, self.dist, self.binary, self.options, self.report, self.bound = name, list(cases), dist, binary, options, report, bound
 
     def run(self):
         for attempt in range(1 + NEW_GUESTS):
-            if not self.left:
-                return
+            if not self.left or self.bound.over():
+                break
             self._guest(attempt)
         for case in self.left:
-            self.results[case] = ("FAILED", 0)
-            self.report(self.name, case, "FAILED", 0, "no guest lived long enough for it")
+            self.report.case(case, "FAILED", 0, "not begun when " + self.bound.words() if self.bound.over() else "no guest lived long enough for it")
 
     def _guest(self, attempt):
         log = os.path.join(image.CACHE, f"console-{self.name}-{attempt}.log")
         text, errors = [], []
-        state = {"done": set(), "since": None, "running": None}
-        job = "export PODWRIGHT_DIST=/dist RUST_BACKTRACE=0\ncut -d' ' -f1 /proc/uptime\ne2e --test-threads=1 --exact " + " ".join(self.left) + "\n"
+        done = set()
+        # The case that runs and when it began; before the first one, the guest boots.
+        state = {"since": time.monotonic(), "running": None}
+        job = guest.environment() + "cut -d' ' -f1 /proc/uptime\ne2e --test-threads=1 --exact " + " ".join(self.left) + "\n"
 
         def out(data):
             text.append(data.decode(errors="replace"))
             now = time.monotonic()
             whole = "".join(text)
-            if state["since"] is None:
-                state["since"] = now
             for case, end in ENDED.findall(whole):
-                if case not in state["done"]:
-                    state["done"].add(case)
-                    took, state["since"] = now - state["since"], now
-                    self.results[case] = (end, took)
-                    self.report(self.name, case, end, took, "")
-            begun = [case for case in STARTED.findall(whole) if case not in state["done"]]
-            state["running"] = begun[-1] if begun else None
+                if case not in done:
+                    done.add(case)
+                    self.report.case(case, end, now - state["since"])
+                    state["since"] = now
+            begun = [case for case in STARTED.findall(whole) if case not in done]
+            if begun and state["running"] != begun[-1]:
+                state["running"], state["since"] = begun[-1], now
 
         machine = guest.Guest(job, out, lambda data: errors.append(data.decode(errors="replace")), self.dist, programs=[self.binary], log=log, **self.options)
-        stuck = lambda: state["since"] is not None and time.monotonic() - state["since"] > CASE_PATIENCE
-        result = machine.wait(CASE_PATIENCE * len(self.left) + 120, stuck)
+        stuck = lambda: self.bound.over() or time.monotonic() - state["since"] > CASE_PATIENCE
+        result = machine.wait(self.bound.left() + 1, stuck)
         whole = "".join(text)
         first = whole.split("\n", 1)[0]
         if re.fullmatch(r"[\d.]+", first):
-            self.boots.append(float(first))
-        self.left = [case for case in self.left if case not in state["done"]]
+            self.report.ups.append(first)
+        self.left = [case for case in self.left if case not in done]
         if "\nfailures:\n" in whole:
-            self.problems.append(whole.split("\nfailures:\n", 1)[1].split("\nfailures:\n")[0] + "".join(errors))
+            self.report.problem(whole.split("\nfailures:\n", 1)[1].split("\nfailures:\n")[0] + "".join(errors))
         if not self.left:
             return
-        case = state["running"] or self.left[0]
-        why = f"{case} took more than {CASE_PATIENCE} s" if result.why == "reset" else result.why or f"the cases ended with {result.status} before their time"
-        self.problems.append(f"guest {self.name}: {why}\n{''.join(errors)}\nThe end of its console ({log}):\n{machine.tail()}")
-        self.results[case] = ("FAILED", time.monotonic() - (state["since"] or time.monotonic()))
-        self.report(self.name, case, "FAILED", self.results[case][1], why)
+        case = state["running"] if state["running"] in self.left else self.left[0]
+        took = time.monotonic() - state["since"]
+        if self.bound.over():
+            why = self.bound.why()
+        elif result.why == "reset":
+            why = f"it took more than {CASE_PATIENCE} s"
+        else:
+            why = result.why or f"the cases ended with {result.status} before their time"
+        # What a case has printed by then is not shown by the program of the cases: only the console is left to look at.
+        self.report.problem(f"guest {self.name}, {case}: {why}\n{''.join(errors)}\nThe end of its console ({log}):\n{machine.tail()}")
+        self.report.case(case, "FAILED", took, why)
         self.left.remove(case)
 
 
-def boots_of(filters, dist, binary, options, resets, report, results):
+def boots_of(filters, dist, binary, options, resets, report, bound):
     """The cases of several boots, one after the other."""
     import boots
 
     def wanted(name):
         return not filters or any(f in name for f in filters)
 
-    def told(case, end, took, why=""):
-        results[case] = (end, took)
-        report("boots", case, end, took, why)
-
     if wanted("boots::reboot"):
-        boots.reboot(dist, binary, options, told)
+        boots.reboot(dist, binary, options, report.case, bound)
     if wanted("boots::reset") and resets:
         seed = random.SystemRandom().randrange(1 << 32)
-        boots.resets(resets, dist, binary, options, seed, lambda name, end, took, why="": told(f"boots::reset::{name}", end, took, why))
+        boots.resets(resets, dist, binary, options, seed, lambda name, end, took, why="": report.case(f"boots::reset::{name}", end, took, why), bound)
 
 
-def test(filters, dist, guests, options, resets):
+def test(filters, dist, guests, options, resets, patience):
     """Runs all cases that belong into a guest; prints each, what is left out and why, and the counts. Whether all passed."""
-    begun = time.monotonic()
     os.makedirs(image.CACHE, exist_ok=True)
     image.kernel()
+    image.apparmor_parser()
     guest.has_kvm()
     binary = program()
     chosen, left_out = choose(listed(binary), filters)
-    if not chosen and not any("boots" in f for f in filters):
+    boots = not filters or any("boots" in f for f in filters)
+    if not chosen and not boots:
         raise image.Missing(f"no case that runs in a guest has {' or '.join(filters)} in its name")
-    lock = threading.Lock()
-    width = max([len(case) for case in chosen] + [40])
+    begun, bound = time.monotonic(), guest.Bound(patience)
+    report = Report(chosen)
+    # Neighbours are alike in cost: dealt out in turn, the guests end at about the same time. The boots have a turn of their own, first: they
+    # are the longest that cannot be split.
+    jobs = [lambda: boots_of(filters, dist, binary, options, resets, report, bound)] if boots else []
+    share = min(guests + 1, len(chosen))
+    runners = [Runner(str(n + 1), chosen[n::share], dist, binary, options, report, bound) for n in range(share)]
+    jobs += [runner.run for runner in runners]
 
-    def report(name, case, end, took, why):
-        with lock:
-            print(f"  {case:{width}}  {end:6} {took:6.1f} s{'  ' + why if why else ''}")
-            sys.stdout.flush()
+    def work():
+        while True:
+            with report.lock:
+                if not jobs:
+                    return
+                job = jobs.pop(0)
+            try:
+                job()
+            except Exception as error:
+                report.problem(f"hack/vm itself failed: {error!r}")
 
-    # Neighbours are alike in cost: dealt out in turn, the guests end at about the same time.
-    runners = [Runner(str(n + 1), chosen[n::guests], dist, binary, options, report) for n in range(min(guests, len(chosen)))]
-    threads = [threading.Thread(target=runner.run, daemon=True) for runner in runners]
-    boots = {}
-    # The first guest that has nothing left to do gives way to those of the boots.
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(guests)]
     for thread in threads:
         thread.start()
-    for thread in threads[:1]:
+    for thread in threads:
         thread.join()
-    boots_of(filters, dist, binary, options, resets, report, boots)
-    for thread in threads[1:]:
-        thread.join()
-    for runner in runners:
-        for problem in runner.problems:
-            print(problem)
+    for problem in report.problems:
+        print(problem)
     print("only on the host:")
     for (_, name, why), count in left_out.items():
         print(f"  {name} ({count} case{'s' if count > 1 else ''}): {why}")
-    results = {case: end for runner in runners for case, end in runner.results.items()}
-    ends = [results.get(case, ("FAILED", 0))[0] for case in chosen] + [end for end, _ in boots.values()]
+    print("the slowest:")
+    for name, took in report.slowest(10):
+        print(f"  {took:6.1f} s  {name}")
+    for case in chosen:
+        report.ends.setdefault(case, ("FAILED", 0))
+    ends = [end for end, _ in report.ends.values()]
     passed = ends.count("ok")
-    ups = [f"{seconds:.1f}" for runner in runners for seconds in runner.boots]
-    print(f"{len(ups)} guests, up after {' and '.join(ups)} s; {time.monotonic() - begun:.0f} s in all")
-    print(f"{passed} passed, {len(ends) - passed} failed")
-    return passed == len(ends)
+    failed = max(len(ends) - passed, 1 if report.problems else 0)
+    own = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processors = own.ru_utime + own.ru_stime
+    took = time.monotonic() - begun
+    print(f"{len(report.ups)} guests of cases, up after {' and '.join(report.ups)} s; {processors:.0f} s of processor time; {took:.0f} s in all")
+    print(f"{passed} passed, {failed} failed")
+    return failed == 0

@@ -14,6 +14,10 @@ import image
 KVM_GET_API_VERSION = 0xAE00
 KVM_CREATE_VM = 0xAE01
 
+# How much longer than on a machine of its own everything may take in a guest without KVM; the cases multiply every wait and every bound by it
+# (e2e::patience). Two guests have one processor each and share them with whatever else runs.
+SLOWNESS = 6
+
 APPEND = "console=ttyS0 quiet panic=-1 mitigations=off nokaslr cgroup_no_v1=all psi=1 apparmor=1 security=apparmor"
 
 
@@ -37,6 +41,32 @@ def has_kvm():
     with open(kept, "w") as f:
         f.write(f"{boot} {'yes' if works else 'no'}\n")
     return works
+
+
+def environment():
+    """Shell lines that begin the job of every case."""
+    return f"export PODWRIGHT_DIST=/dist RUST_BACKTRACE=0 PODWRIGHT_PATIENCE={1 if has_kvm() else SLOWNESS}\n"
+
+
+class Bound:
+    """The end of the time that a whole run of many guests may take."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+        self.end = time.monotonic() + seconds
+
+    def left(self):
+        return max(self.end - time.monotonic(), 0)
+
+    def over(self):
+        return self.left() == 0
+
+    def words(self):
+        return f"the whole run's {self.seconds / 60:.0f} min were over"
+
+    def why(self):
+        """Why what runs now must end, if it must."""
+        return f"it was running when {self.words()}" if self.over() else ""
 
 
 def makes_machines():

@@ -18,6 +18,9 @@ PACKAGES = "qemu-system-x86 kmod busybox e2fsprogs util-linux iproute2 nftables 
 # The package whose dependency is the newest cloud kernel.
 KERNEL = "linux-image-cloud-amd64"
 
+# How long one download may take, in seconds.
+DOWNLOAD_PATIENCE = 600
+
 # Modules that are loaded at boot; what they need comes with them.
 AT_BOOT = ["virtio_pci", "virtio_console", "virtio_blk", "virtio_rng", "overlay"]
 # Modules that the kernel may ask for by itself later.
@@ -41,7 +44,10 @@ def need_packages():
 
 
 def run(*command, **options):
-    done = subprocess.run(command, capture_output=True, text=True, **options)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, **options)
+    except subprocess.TimeoutExpired as error:
+        raise Missing(f"{' '.join(command)} did not end within {error.timeout:.0f} s") from None
     if done.returncode != 0:
         raise Missing(f"{' '.join(command)} failed: {done.stderr.strip() or done.stdout.strip() or done.returncode}")
     return done.stdout
@@ -62,31 +68,52 @@ def kernel(again=False):
         found = re.findall(r"Depends: (linux-image-\S+)", subprocess.run(["apt-cache", "depends", KERNEL], capture_output=True, text=True).stdout)
         return found[0] if found else None
 
-    name = depends()
-    if not name or again:
-        run("apt-get", "update", "-q")
-        name = depends()
-    if not name:
+    if not depends() or again:
+        run("apt-get", "update", "-q", timeout=DOWNLOAD_PATIENCE)
+    if not depends():
         raise Missing(f"no package {KERNEL} in Debian's lists (`apt-cache depends {KERNEL}`)")
+    draft = unpack(depends, folder)
+    release = os.listdir(os.path.join(draft, "lib/modules"))[0]
+    run("depmod", "-b", draft, release)
+    return keep(draft, folder)
+
+
+def unpack(named, folder):
+    """Downloads the Debian package that `named()` names and unpacks it beside `folder`, without installing it."""
     os.makedirs(CACHE, exist_ok=True)
     draft = folder + ".new"
     shutil.rmtree(draft, ignore_errors=True)
     os.makedirs(draft)
+    download = ["apt-get", "-o", "APT::Sandbox::User=root", "download"]
     try:
-        run("apt-get", "-o", "APT::Sandbox::User=root", "download", name, cwd=draft)
+        run(*download, named(), cwd=draft, timeout=DOWNLOAD_PATIENCE)
     except Missing:
         # The list may be older than the archive.
-        run("apt-get", "update", "-q")
-        run("apt-get", "-o", "APT::Sandbox::User=root", "download", depends() or name, cwd=draft)
+        run("apt-get", "update", "-q", timeout=DOWNLOAD_PATIENCE)
+        run(*download, named(), cwd=draft, timeout=DOWNLOAD_PATIENCE)
     package = glob.glob(os.path.join(draft, "*.deb"))[0]
     run("dpkg-deb", "-x", package, draft)
     os.remove(package)
-    release = os.listdir(os.path.join(draft, "lib/modules"))[0]
-    run("depmod", "-b", draft, release)
+    return draft
+
+
+def keep(draft, folder):
+    """Puts what was unpacked, and is whole now, in its place."""
     open(os.path.join(draft, "complete"), "w").close()
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(draft, folder)
     return folder
+
+
+def apparmor_parser():
+    """The program that loads AppArmor profiles: this machine's, or out of Debian's package, unpacked once."""
+    own = shutil.which("apparmor_parser", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if own:
+        return own
+    folder = os.path.join(CACHE, "apparmor")
+    if not os.path.exists(os.path.join(folder, "complete")):
+        keep(unpack(lambda: "apparmor", folder), folder)
+    return glob.glob(os.path.join(folder, "**/sbin/apparmor_parser"), recursive=True)[0]
 
 
 def vmlinuz(folder):
@@ -215,12 +242,13 @@ def initramfs(path, dist, job, programs=(), files=()):
             found = shutil.which(name)
             if found:
                 program("usr/bin/" + name, found)
+        # Where podwright looks for it, as container runtimes do.
+        program("sbin/apparmor_parser", apparmor_parser())
         for name in sorted(os.listdir(dist)):
             path = os.path.join(dist, name)
-            if os.path.isdir(path):
-                archive.tree("guest/dist/" + name, path)
-            elif name.startswith("podwright"):
+            if name.startswith("podwright"):
                 program("dist/" + name, path)
+        archive.tree("guest/dist/busybox-image", os.path.join(dist, "busybox-image"))
         for source in programs:
             program("usr/bin/" + os.path.basename(source).split("-")[0], source)
         for source, place in files:

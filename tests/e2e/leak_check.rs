@@ -149,7 +149,7 @@ fn every_kind_of_leak_is_found_and_nothing_once_it_is_taken_away() {
                 let before = Snapshot::take(&[WORD]);
                 let planted = start(leak.plant);
                 // A zombie takes a moment to become one.
-                let end_at = std::time::Instant::now() + Duration::from_secs(2);
+                let end_at = std::time::Instant::now() + e2e::patient(Duration::from_secs(2));
                 let (found, all) = loop {
                     let now = Snapshot::take(&[WORD]);
                     let (node, machine) = (now.since(&before), now.changes_of_the_machine(&before));

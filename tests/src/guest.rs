@@ -1,5 +1,7 @@
 //! Where a case runs: on the host, in the guest of `hack/vm`, or both; see `tests/labels`.
 
+use std::fs;
+
 /// The file that says it.
 pub const LABELS: &str = include_str!("../labels");
 
@@ -12,6 +14,8 @@ pub enum Place {
     Host,
     /// Where there is cgroup v2.
     V2,
+    /// In the guest only: it does to a machine what nobody's own shall suffer.
+    Guest,
     /// In the guest only, by `hack/vm` itself.
     Boots,
 }
@@ -49,19 +53,30 @@ pub fn labels(text: &str) -> Result<Vec<Label<'_>>, String> {
                 "both" => Place::Both,
                 "host" => Place::Host,
                 "v2" => Place::V2,
+                "guest" => Place::Guest,
                 "boots" => Place::Boots,
                 other => return Err(format!("no such place: {other:?} in {line:?}")),
             };
             let why = why.trim();
             match (name, place, why) {
                 ("", ..) => Err(format!("no name in {line:?}")),
-                (_, Place::Host | Place::V2 | Place::Boots, "") => {
+                (_, Place::Host | Place::V2 | Place::Guest | Place::Boots, "") => {
                     Err(format!("no reason in {line:?}"))
                 }
                 _ => Ok(Label { place, name, why }),
             }
         })
         .collect()
+}
+
+/// Fails unless this is the guest of `hack/vm`: what follows changes the machine.
+#[track_caller]
+pub fn only_in_the_guest() {
+    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    assert!(
+        text.lines().any(|l| l == "ID=podwright-guest"),
+        "this case changes the machine: it runs only in the guest of hack/vm"
+    );
 }
 
 /// The row that counts for a case: the longest that is about it.

@@ -19,7 +19,9 @@ pub mod hostile_image;
 pub mod lan;
 pub mod leak;
 pub mod node;
+pub mod patience;
 pub mod soak;
 
 pub use apart::{apart, apart_with};
 pub use node::{Node, Outcome};
+pub use patience::patient;

@@ -1,6 +1,7 @@
 //! A node of its own for one case: folders, cgroup prefix, daemon on demand, and what a user would type.
 
 use crate::leak::{self, Canary, Machine, Snapshot, rest};
+use crate::patient;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -86,7 +87,7 @@ impl Node {
             .collect();
         let name = format!(
             "pwt{}x{}{short}",
-            std::process::id(),
+            crate::apart::number(),
             NUMBER.fetch_add(1, Ordering::Relaxed)
         );
         let machine = Machine::enter(&name);
@@ -386,10 +387,11 @@ impl Running {
         assert!(status.is_ok_and(|s| s.success()), "kill -s {name}");
     }
 
-    /// Waits for its end; kills it when that takes longer than `patience`.
+    /// Waits for its end; kills it when that takes longer than `patience` (see [`patient`]).
     #[track_caller]
     pub fn wait(mut self, patience: Duration) -> Outcome {
         use std::os::unix::process::ExitStatusExt;
+        let patience = patient(patience);
         let end = Instant::now() + patience;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("wait for podwright") {
@@ -419,9 +421,10 @@ impl Running {
     }
 }
 
-/// Asks again until `done` says yes; fails the case after `patience`.
+/// Asks again until `done` says yes; fails the case after `patience` (see [`patient`]).
 #[track_caller]
 pub fn until(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
+    let patience = patient(patience);
     let end = Instant::now() + patience;
     while !done() {
         assert!(Instant::now() < end, "waited {patience:?} for {what}");

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// State and logs, which survive.
 const DISK: &str = "/disk";
+/// How long anything may take, on a machine of its own.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What does not.
 const RUN: &str = "/run/podwright";
 
@@ -75,12 +77,12 @@ fn create(text: &str) {
     ok(&["create", "-f", "/tmp/boots.yaml"]);
 }
 
-/// Asks again until `done`; fails after 150 s.
+/// Asks again until `done`; fails after [`PATIENCE`], scaled.
 #[track_caller]
 fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(150);
+    let end = Instant::now() + e2e::patient(PATIENCE);
     while !done() {
-        assert!(Instant::now() < end, "waited 150 s for {what}");
+        assert!(Instant::now() < end, "waited too long for {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }

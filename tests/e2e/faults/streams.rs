@@ -43,7 +43,7 @@ impl Terminal {
     /// Waits until it shows that text.
     #[track_caller]
     fn wait(&self, text: &str) {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + e2e::patient(Duration::from_secs(30));
         while !self.shows().contains(text) {
             assert!(Instant::now() < end, "{text:?} is not in\n{}", self.shows());
             std::thread::sleep(Duration::from_millis(20));
