@@ -12,6 +12,7 @@
 
 mod bad_input;
 mod boots;
+mod clock;
 mod configs;
 mod containers;
 mod daemon;
