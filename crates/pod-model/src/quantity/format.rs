@@ -59,6 +59,9 @@ pub(super) enum Factor {
 /// The highest power of ten that has a letter.
 pub(super) const LARGEST_LETTER: i32 = 18;
 
+/// The highest power of ten that is told apart.
+const MOST: i64 = 10_000;
+
 /// Reads a suffix; `None` if there is no such one.
 pub(super) fn interpret(suffix: &str) -> Option<(Factor, Format)> {
     if let Some((_, power)) = DECIMAL.iter().find(|(s, _)| *s == suffix) {
@@ -69,8 +72,8 @@ pub(super) fn interpret(suffix: &str) -> Option<(Factor, Format)> {
     }
     let digits = suffix.strip_prefix(['e', 'E']).filter(|d| !d.is_empty())?;
     let power: i64 = digits.parse().ok()?;
-    // Beyond any amount that is told apart: the ends stand for all of them.
-    let power = i32::try_from(power.clamp(-1_000_000, 1_000_000)).ok()?;
+    // No resource comes in such amounts: the ends stand for all powers beyond them, so that a long number costs no time.
+    let power = i32::try_from(power.clamp(-MOST, MOST)).ok()?;
     Some((Factor::Ten(power), Format::DecimalExponent))
 }
 

@@ -10,11 +10,11 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-pub use amount::NANO;
 pub use format::Format;
 pub use parse::QuantityError;
 
-use amount::Amount;
+use amount::{Amount, aligned};
+use num_bigint::{BigInt, Sign};
 use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cmp::Ordering;
@@ -24,7 +24,7 @@ use std::str::FromStr;
 
 /// An amount such as `500m`, `1Gi` or `1e3`. Compared by value (`1024Mi` equals `1Gi`), printed in canonical form.
 ///
-/// The finest unit is 10^-9, finer amounts are rounded away from zero. Amounts beyond 1.7·10^29 are all held as that one.
+/// The finest unit is 10^-9, finer amounts are rounded away from zero.
 #[derive(Clone, Default)]
 pub struct Quantity {
     amount: Amount,
@@ -46,7 +46,7 @@ impl Quantity {
 
     /// `unscaled` × 10^`scale`.
     pub fn from_scaled(unscaled: i128, scale: i32, format: Format) -> Self {
-        Self::from_amount(Amount::wide(unscaled, scale), format)
+        Self::from_amount(Amount::wide(BigInt::from(unscaled), scale), format)
     }
 
     fn from_amount(amount: Amount, format: Format) -> Self {
@@ -86,15 +86,16 @@ impl Quantity {
     /// The whole number next to it, away from zero, at most the ends of int64.
     pub fn saturating_value(&self) -> i64 {
         let (whole, _) = self.amount.round_up(0);
-        let nano = whole.nano() / NANO;
-        i64::try_from(nano).unwrap_or(if nano < 0 { i64::MIN } else { i64::MAX })
+        let (whole, _, _) = aligned(&whole, &Amount::small(1, 0));
+        saturated(&whole)
     }
 
     /// The next multiple of 10^`scale` away from zero, and whether it was one already.
     #[must_use]
     pub fn round_up(&self, scale: i32) -> (Self, bool) {
         let (amount, exact) = self.amount.round_up(scale);
-        let text = self.text.clone().filter(|_| amount == self.amount);
+        // The text stays where nothing had to be counted.
+        let text = self.text.clone().filter(|_| self.amount.scale() >= scale);
         let rounded = Self {
             amount,
             format: self.format,
@@ -111,7 +112,7 @@ impl Quantity {
         } else {
             self.format
         };
-        Self::from_amount(self.amount.add(other.amount), format)
+        Self::from_amount(self.amount.add(&other.amount), format)
     }
 
     /// Their difference, in the format of `self`, or of `other` where `self` is zero.
@@ -122,22 +123,31 @@ impl Quantity {
         } else {
             self.format
         };
-        Self::from_amount(self.amount.add(other.amount.negated()), format)
+        Self::from_amount(self.amount.add(&other.amount.negated()), format)
     }
 
     /// `self` / `divisor` rounded up to the next whole number away from zero; `None` for a zero divisor. At most the ends of int64.
     pub fn ceil_div(&self, divisor: &Self) -> Option<i64> {
-        let (n, d) = (self.amount.nano(), divisor.amount.nano());
-        let quotient = n.checked_div(d)?;
-        let rest = n.checked_rem(d)?;
-        let up = match rest {
-            0 => 0,
-            _ if (n < 0) == (d < 0) => 1,
+        if divisor.is_zero() {
+            return None;
+        }
+        let (n, d, _) = aligned(&self.amount, &divisor.amount);
+        let (quotient, rest) = (&n / &d, &n % &d);
+        let up = match rest.sign() {
+            Sign::NoSign => 0,
+            _ if n.sign() == d.sign() => 1,
             _ => -1,
         };
-        let result = quotient.saturating_add(up);
-        Some(i64::try_from(result).unwrap_or(if result < 0 { i64::MIN } else { i64::MAX }))
+        Some(saturated(&(quotient + up)))
     }
+}
+
+/// The integer, or the end of int64 that is next to it.
+fn saturated(value: &BigInt) -> i64 {
+    i64::try_from(value).unwrap_or(match value.sign() {
+        Sign::Minus => i64::MIN,
+        _ => i64::MAX,
+    })
 }
 
 impl PartialEq for Quantity {
@@ -156,13 +166,13 @@ impl PartialOrd for Quantity {
 
 impl Ord for Quantity {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.amount.nano().cmp(&other.amount.nano())
+        self.amount.cmp(&other.amount)
     }
 }
 
 impl Hash for Quantity {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.amount.nano().hash(state);
+        self.amount.hash(state);
     }
 }
 
@@ -170,7 +180,7 @@ impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.text {
             Some(text) => f.pad(text),
-            None => f.pad(&canonical::text(self.amount, self.format)),
+            None => f.pad(&canonical::text(&self.amount, self.format)),
         }
     }
 }

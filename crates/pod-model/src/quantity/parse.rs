@@ -2,6 +2,7 @@
 
 use super::amount::{Amount, FINEST, enlarge};
 use super::format::{Factor, Format, interpret};
+use num_bigint::{BigInt, Sign};
 
 /// Why a text is no quantity. The texts are the API server's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,12 +132,12 @@ fn long(scanned: &Scanned<'_>, factor: Factor, format: Format) -> Parsed {
     let (mut value, mut scale) = (units(scanned, factor), FINEST);
     let mut format = format;
     if format == Format::BinarySI {
-        let most = i128::from(i64::MAX);
-        if value > enlarge(most, -FINEST) {
+        let most = BigInt::from(i64::MAX);
+        if value > enlarge(&most, -FINEST) {
             (value, scale) = (most, 0);
         }
         // A fraction of one is clearer with a decimal suffix.
-        if value > 0 && value < enlarge(1, -scale) {
+        if value.sign() == Sign::Plus && value < enlarge(&BigInt::from(1), -scale) {
             format = Format::DecimalSI;
         }
     }
@@ -151,44 +152,31 @@ fn long(scanned: &Scanned<'_>, factor: Factor, format: Format) -> Parsed {
 }
 
 /// The number of units of 10^-9 not below the number without its sign.
-fn units(scanned: &Scanned<'_>, factor: Factor) -> i128 {
+fn units(scanned: &Scanned<'_>, factor: Factor) -> BigInt {
+    let digits = format!("{}{}", scanned.whole, scanned.fraction);
+    let places = i32::try_from(scanned.fraction.len()).unwrap_or(i32::MAX);
     match factor {
         Factor::Ten(power) => {
-            let digits = scanned.whole.bytes().chain(scanned.fraction.bytes());
-            let places = i64::try_from(scanned.fraction.len()).unwrap_or(i64::MAX);
-            let scale = i64::from(power)
-                .saturating_sub(places)
-                .saturating_sub(i64::from(FINEST));
+            let scale = power.saturating_sub(places).saturating_sub(FINEST);
             if scale >= 0 {
-                return enlarge(read(digits), i32::try_from(scale).unwrap_or(i32::MAX));
+                return enlarge(&read(&digits), scale);
             }
-            let count = scanned.whole.len() + scanned.fraction.len();
-            let kept = count.saturating_sub(usize::try_from(-scale).unwrap_or(usize::MAX));
-            let kept_value = read(digits.clone().take(kept));
-            let lost = digits.skip(kept).any(|d| d != b'0');
-            kept_value.saturating_add(i128::from(lost))
+            let kept = i32::try_from(digits.len())
+                .unwrap_or(i32::MAX)
+                .saturating_add(scale);
+            let (kept, lost) = digits.split_at(usize::try_from(kept).unwrap_or(0));
+            read(kept) + u8::from(lost.bytes().any(|d| d != b'0'))
         }
         Factor::Two(power) => {
-            let unit = enlarge(1_i128 << power, -FINEST);
-            let whole = read(scanned.whole.bytes()).saturating_mul(unit);
-            // From the last digit to the first: (digit × unit + what came before) / 10, so that nothing grows and nothing is lost.
-            let (part, lost) =
-                scanned
-                    .fraction
-                    .bytes()
-                    .rev()
-                    .fold((0, false), |(sum, lost), digit| {
-                        let sum = sum + i128::from(digit - b'0') * unit;
-                        (sum / 10, lost || sum % 10 != 0)
-                    });
-            whole.saturating_add(part + i128::from(lost))
+            let product = enlarge(&(read(&digits) << power), -FINEST);
+            let unit = enlarge(&BigInt::from(1), places);
+            let lost = (&product % &unit).sign() != Sign::NoSign;
+            product / unit + u8::from(lost)
         }
     }
 }
 
-/// Digits as a number, at most the largest i128.
-fn read(digits: impl Iterator<Item = u8>) -> i128 {
-    digits.fold(0_i128, |n, d| {
-        n.saturating_mul(10).saturating_add(i128::from(d - b'0'))
-    })
+/// Decimal digits as a number; none are 0.
+fn read(digits: &str) -> BigInt {
+    BigInt::parse_bytes(digits.as_bytes(), 10).unwrap_or(BigInt::ZERO)
 }

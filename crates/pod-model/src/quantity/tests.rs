@@ -107,6 +107,25 @@ fn what_int64_cannot_hold_comes_out_as_it_does_in_kubernetes() {
 }
 
 #[test]
+fn long_numbers_are_exact() {
+    for (text, canonical) in [
+        (
+            "123456789012345678901234567890123456789012345",
+            "123456789012345678901234567890123456789012345",
+        ),
+        ("-2204334000306020000P", "-2204334000306020E"),
+        ("1e45", "1e45"),
+    ] {
+        assert_eq!(q(text).to_string(), canonical, "{text}");
+        assert!(
+            q(text) == q(canonical) && q(text).add(&q("1")) > q(text),
+            "{text}"
+        );
+        assert_eq!(q(text).add(&q("1n")).sub(&q(text)), q("1n"), "{text}");
+    }
+}
+
+#[test]
 fn a_suffix_beyond_exa_is_written_out() {
     assert_eq!(q("1000E").to_string(), "1000E");
     assert_eq!(q("999E").add(&q("1E")).to_string(), "1000E");
@@ -184,6 +203,7 @@ proptest! {
 
 impl Quantity {
     fn abs_fits_int64(&self) -> bool {
-        i64::try_from(self.amount.nano() / NANO).is_ok()
+        let most = Quantity::from_value(i64::MAX, Format::DecimalSI);
+        *self <= most && *self >= Quantity::default().sub(&most)
     }
 }
