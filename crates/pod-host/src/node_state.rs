@@ -172,7 +172,7 @@ impl Node {
                 break;
             };
             match client.ask(request.clone(), Vec::new()).await {
-                // That it is lost may be entered a moment later: the connection's task tells who waits first.
+                // Entered as lost already; of one that never answered anything nobody looks for a successor here.
                 Err(AskError::Lost) => tokio::task::yield_now().await,
                 answer => return answer,
             }

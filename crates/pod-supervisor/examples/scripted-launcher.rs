@@ -73,6 +73,10 @@ fn create_container(
         "silent" => return None,
         "hang" => std::thread::sleep(std::time::Duration::from_secs(3600)),
         "slow" => std::thread::sleep(std::time::Duration::from_millis(200)),
+        "block" => {
+            let state = create.state_root.with_file_name("state");
+            fs::create_dir(state.join(format!("{}.container.new", create.id))).unwrap();
+        }
         _ => {}
     }
     let listener = UnixListener::bind(state.join("notify.sock")).unwrap();
@@ -135,6 +139,7 @@ fn streams(command: &mut Command, fds: Vec<OwnedFd>) {
 /// Waits at the barrier as libcontainer's init does, then becomes the script.
 fn init(arguments: &[String]) {
     let number = |n: usize| arguments[n].parse().unwrap();
+    rustix::process::setsid().unwrap();
     let listener = UnixListener::from(process::inherited_fd(number(2)).unwrap());
     let mut ready = UnixStream::from(process::inherited_fd(number(3)).unwrap());
     if arguments[5] == "leak" {
@@ -171,7 +176,23 @@ fn exec_process(
         return failed("exec", "no such program");
     };
     let pid = child.id() as i32;
+    for dir in &exec.cgroup_dirs {
+        fs::write(dir.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
     let fd = pidfd::open(pid).unwrap();
+    let says = |word: &str| exec.command.iter().any(|a| a.contains(word));
+    if says("unanswered") {
+        std::thread::sleep(std::time::Duration::from_secs(3600));
+    }
+    if says("deserted") {
+        // Once it leads a session, as what our own launcher starts does before it is a program.
+        let stat = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        while !stat().contains(&format!(" {pid} {pid} ")) {
+            std::thread::yield_now();
+        }
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
+            .unwrap();
+    }
     if exec.command.iter().any(|a| a.contains("early")) {
         // Its end comes before our answer.
         std::thread::sleep(std::time::Duration::from_millis(100));

@@ -5,13 +5,14 @@
 //!                        ended?     ── its record
 //!                        else          pidfd: held by the node daemon, else opened by pid and start time
 //!                                        ├─ none ── it has ended, and nobody can know how
-//!                                        └─ watched like any other: "running", or the one way of finding out how it ended
+//!                                        └─ let go if it was to be started, and watched like any other: "running", or the one way of finding out how it ended
 //! ```
 //!
 //! The parent of an adopted process is init, not we: its end is told by its pidfd all the same.
 
 use crate::exits::Ended;
 use crate::identity::{self, Identity};
+use crate::launch::let_go;
 use crate::leftovers;
 use crate::logs::Log;
 use crate::poll::{Due, Token};
@@ -19,7 +20,7 @@ use crate::records::{self, SavedContainer, SavedSupervisor, read_exit};
 use crate::state::{Container, Exec, Output, Remains, Source, Supervisor, Then};
 use crate::streams;
 use pod_wire::supervisor::Descriptor;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -74,7 +75,6 @@ impl Supervisor {
                 leftovers::end_launchers(predecessor.process);
             }
         }
-        let parents = [1, predecessor.map_or(1, |p| p.process.pid)];
         let mut containers = self.place.containers();
         // The pause process first: it is what the namespaces of the others are compared with.
         containers.sort_by_key(|c| !c.pause);
@@ -85,7 +85,7 @@ impl Supervisor {
                         true => held.process(&saved.id, None, process),
                         false => None,
                     };
-                    self.adopt_container(saved, process, pidfd, &mut held, &parents);
+                    self.adopt_container(saved, process, pidfd, &mut held);
                 }
                 None => {
                     let remains = Remains {
@@ -105,7 +105,6 @@ impl Supervisor {
         process: Identity,
         pidfd: Option<OwnedFd>,
         held: &mut Held,
-        parents: &[i32],
     ) {
         let number = self.number();
         let exit = saved.exit.clone();
@@ -146,18 +145,26 @@ impl Supervisor {
         };
         let id = container.id.clone();
         self.containers.insert(number, container);
-        let unknown_execs = saved.execs.iter().any(|e| e.process.is_none());
+        let begun = saved.execs.iter().filter(|e| e.process.is_none());
+        let begun = begun.map(|e| e.since).min();
         for exec in saved.execs {
             if let Some(process) = exec.process {
                 self.adopt_exec(&id, exec.name, process, held);
             }
         }
-        if unknown_execs && !has_ended {
-            self.end_unknown_execs(number, parents);
+        if let Some(since) = begun.filter(|_| !has_ended) {
+            // A process whose start was under way may run in the container without anybody's knowledge.
+            self.end_strangers(&id, since);
         }
         if !has_ended && (pid_is_gone || !watched) {
             self.record_end(number, Ended::Unknown);
         } else if !has_ended {
+            if let Some(container) = self.containers.get(&number)
+                && container.started_at.is_some()
+            {
+                // Written down as started and not let go yet, or let go already: then nobody listens there.
+                let _ = let_go(&container.state_dir);
+            }
             self.look_at_log(number);
             if let Some(at) = saved.kill_at {
                 self.timers.set_monotonic(Due::Kill(number), at);
@@ -216,17 +223,6 @@ impl Supervisor {
         if !watched {
             self.record_exec_end(number, Ended::Unknown);
         }
-    }
-
-    /// A process whose start was under way may run in the container without anybody's knowledge.
-    fn end_unknown_execs(&mut self, number: u32, parents: &[i32]) {
-        let Some(container) = self.containers.get(&number) else {
-            return;
-        };
-        let of_it = self.execs.values().filter(|e| e.container == container.id);
-        let mut known: BTreeSet<i32> = of_it.map(|e| e.process.pid).collect();
-        known.insert(container.process.pid);
-        leftovers::end_strangers(&container.cgroup_dirs, &known, parents);
     }
 }
 

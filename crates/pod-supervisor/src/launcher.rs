@@ -1,5 +1,6 @@
 //! Launcher processes: started from the sealed memfd, one an operation.
 
+use crate::identity::Identity;
 use pod_sys::pidfd::{self, Outcome};
 use pod_sys::process;
 use std::io;
@@ -15,6 +16,8 @@ pub(crate) const AHEAD: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Launcher {
     pub(crate) pid: i32,
+    /// When it was started, in clock ticks since boot: what it starts is not older.
+    pub(crate) start_ticks: u64,
     pub(crate) pidfd: OwnedFd,
     pub(crate) socket: UnixStream,
 }
@@ -56,6 +59,11 @@ impl Launchers {
         self.ahead.is_some()
     }
 
+    /// The process of the one that waits.
+    pub(crate) fn waiting(&self) -> Option<i32> {
+        self.ahead.as_ref().map(|l| l.pid)
+    }
+
     /// Lets the waiting one go; it ends when its socket closes.
     pub(crate) fn let_go(&mut self) {
         self.ahead = None;
@@ -75,6 +83,7 @@ impl Launchers {
         ours.set_nonblocking(true)?;
         Ok(Launcher {
             pid,
+            start_ticks: Identity::of(pid).map_or(0, |i| i.start_ticks),
             pidfd,
             socket: ours,
         })

@@ -25,14 +25,31 @@ pub(crate) fn end_launchers(of: Identity) {
         // The pid means another process now: then nothing of the session is left, or it could not.
         return;
     }
+    end(|pid, stat| is_left(pid, stat, of.pid));
+}
+
+/// Kills what a launcher of ours that is dead has forked and what is in no container yet. `launchers`: those that live.
+pub(crate) fn end_orphans(launchers: &BTreeSet<i32>) {
+    let own = std::process::id().cast_signed();
+    end(|pid, stat| {
+        !launchers.contains(&pid)
+            && is_left(pid, stat, own)
+            && parse::parent(stat).is_none_or(|p| !launchers.contains(&p))
+    });
+}
+
+/// Kills every process of which this is true, until there is none: they may fork.
+fn end(is_one: impl Fn(i32, &str) -> bool) {
+    let is_one = |pid: i32| identity::stat(pid).is_some_and(|stat| is_one(pid, &stat));
     for _ in 0..ROUNDS {
-        let found = identity::all();
-        let found = found.into_iter().filter(|pid| is_left(*pid, of.pid));
         let mut any = false;
-        for pid in found {
+        for pid in identity::all() {
+            if !is_one(pid) {
+                continue;
+            }
             let Ok(fd) = pidfd::open(pid) else { continue };
             // Looked at again: now it is the process that the descriptor means.
-            if is_left(pid, of.pid) && pidfd::send_signal(&fd, SIGKILL).is_ok() {
+            if is_one(pid) && pidfd::send_signal(&fd, SIGKILL).is_ok() {
                 any = true;
             }
         }
@@ -43,29 +60,40 @@ pub(crate) fn end_launchers(of: Identity) {
     }
 }
 
-fn is_left(pid: i32, session: i32) -> bool {
-    let of_session =
-        identity::stat(pid).is_some_and(|stat| parse::session_of_living(&stat) == Some(session));
-    of_session
+fn is_left(pid: i32, stat: &str, session: i32) -> bool {
+    pid != session
+        && parse::session_of_living(stat) == Some(session)
         && std::fs::read_link(format!("/proc/{pid}/exe"))
             .is_ok_and(|exe| exe.to_string_lossy().starts_with(LAUNCHER))
 }
 
-/// Kills processes of a container that came from outside and are not known: those whose parent is no process of the container.
-/// `known`: its own first process and the exec'd ones that are known.
-pub(crate) fn end_strangers(cgroup_dirs: &[PathBuf], known: &BTreeSet<i32>, parents: &[i32]) {
+/// Kills processes of a container that were started in it from outside and are not known: each leads a session, is not older than the
+/// launcher that may have started it, and its parent is neither a process of the container nor one of `parents`.
+/// `known`: the container's own first process and the exec'd ones that are known; `parents`: launchers at work, and the pause process, which
+/// inherits orphans where the pod shares its processes. (Where the node's pid namespace is used, an orphan of the container itself that made a
+/// session in just this moment looks the same.)
+pub(crate) fn end_strangers(
+    cgroup_dirs: &[PathBuf],
+    known: &BTreeSet<i32>,
+    parents: &BTreeSet<i32>,
+    since: u64,
+) {
     let Some(dir) = cgroup_dirs.first() else {
         return;
     };
     let text = std::fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
-    let pids = text.lines().filter_map(|line| line.parse::<i32>().ok());
-    for pid in pids.filter(|pid| !known.contains(pid)) {
+    let inside: BTreeSet<i32> = text.lines().filter_map(|line| line.parse().ok()).collect();
+    for pid in inside.iter().filter(|pid| !known.contains(pid)) {
         let is_stranger = || {
-            identity::stat(pid)
-                .is_some_and(|s| parse::parent(&s).is_some_and(|p| parents.contains(&p)))
+            identity::stat(*pid).is_some_and(|stat| {
+                parse::session_of_living(&stat) == Some(*pid)
+                    && parse::start_ticks(&stat).is_some_and(|t| t >= since)
+                    && parse::parent(&stat)
+                        .is_some_and(|p| !inside.contains(&p) && !parents.contains(&p))
+            })
         };
         if is_stranger()
-            && let Ok(fd) = pidfd::open(pid)
+            && let Ok(fd) = pidfd::open(*pid)
             && is_stranger()
         {
             // It fails only when it has ended.

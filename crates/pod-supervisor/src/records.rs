@@ -80,7 +80,7 @@ pub(crate) struct SavedContainer {
     /// Its process. `None`: it is being made.
     pub(crate) process: Option<Identity>,
     pub(crate) clamped: Vec<String>,
-    /// When start was let through.
+    /// When start was let through. Written before it is, so a successor does it once more.
     pub(crate) started_at: Option<String>,
     pub(crate) bundle: PathBuf,
     pub(crate) cgroup_dirs: Vec<PathBuf>,
@@ -110,6 +110,9 @@ pub(crate) struct SavedExec {
     pub(crate) name: String,
     /// `None`: it is being started.
     pub(crate) process: Option<Identity>,
+    /// It is not older than this, in clock ticks since boot: when its launcher was started.
+    #[serde(default)]
+    pub(crate) since: u64,
 }
 
 /// The files of a successor's knowledge.
@@ -266,6 +269,21 @@ mod tests {
             assert!(load::<SavedSupervisor>(&path).is_err(), "bit {bit}");
         }
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn r31_what_a_supervisor_of_the_version_before_has_saved_is_read() {
+        let before = |name: &str| {
+            let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/run-1");
+            Path::new(fixtures).join(name)
+        };
+        let supervisor: SavedSupervisor = load(&before("supervisor")).unwrap();
+        assert_eq!((supervisor.version, supervisor.process.pid), (1, 13));
+        let app: SavedContainer = load(&before("app.container")).unwrap();
+        assert!(app.started_at.is_some() && app.exit.is_none() && app.execs.len() == 1);
+        let ended: SavedContainer = load(&before("ended.container")).unwrap();
+        assert_eq!(ended.exit.map(|e| e.code), Some(5));
+        assert_eq!(read_exit(&before("exit")).map(|e| e.code), Some(5));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use pod_wire::supervisor::{
     ContainerState, CreateContainer, Event, ExitRecord, Failure, Hello, ReplyBody,
 };
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -318,22 +319,34 @@ impl Supervisor {
         let _ = self.spare.lend(|| records::save(&path, &saved));
     }
 
-    /// Writes a container down.
+    /// Writes a container down; a failure changes nothing here.
     pub(crate) fn save(&mut self, number: u32) {
+        let _ = self.write_down(number);
+    }
+
+    /// Writes a container down.
+    pub(crate) fn write_down(&mut self, number: u32) -> io::Result<()> {
         let Some(container) = self.containers.get(&number) else {
-            return;
+            return Ok(());
         };
         let id = &container.id;
         let running = self.execs.values().filter(|e| e.container == *id);
-        let running = running.map(|e| (e.name.clone(), Some(e.process)));
+        let running = running.map(|e| SavedExec {
+            name: e.name.clone(),
+            process: Some(e.process),
+            since: e.process.start_ticks,
+        });
         let begun = self.operations.values().filter_map(|o| match &o.work {
             Work::Exec {
                 container, name, ..
-            } if container == id => Some((name.clone(), None)),
+            } if container == id => Some(SavedExec {
+                name: name.clone(),
+                process: None,
+                since: o.launcher.start_ticks,
+            }),
             _ => None,
         });
         let execs = running.chain(begun);
-        let execs = execs.map(|(name, process)| SavedExec { name, process });
         let saved = SavedContainer {
             process: Some(container.process),
             clamped: container.clamped.clone(),
@@ -351,7 +364,8 @@ impl Supervisor {
             ..container.output.saved(id)
         };
         let path = self.place.container(id);
-        let _ = self.spare.lend(|| records::save(&path, &saved));
+        let written = self.spare.lend(|| records::save(&path, &saved));
+        written.map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", path.display())))
     }
 }
 

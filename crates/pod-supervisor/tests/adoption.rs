@@ -302,7 +302,10 @@ fn killed_at_any_moment_of_a_create_it_is_done_or_undone() {
             }
             other => panic!("{other:?}"),
         }
-        until("it is up", || pod.log("c1") == "stdout F up\n");
+        until(&format!("it is up, killed at moment {n}"), || {
+            !pod.log("c1").is_empty()
+        });
+        assert_eq!(pod.log("c1"), "stdout F up\n", "killed at moment {n}");
         pod.node.ok(stop("c1", 9, 0));
         pod.node.exited("c1");
     }
@@ -310,6 +313,150 @@ fn killed_at_any_moment_of_a_create_it_is_done_or_undone() {
         outcomes.iter().all(|n| *n > 0),
         "undone, done: {outcomes:?}"
     );
+}
+
+/// Changes what is written down of a container, as a supervisor would.
+fn rewrite(pod: &Sandbox, id: &str, change: impl FnOnce(&mut serde_json::Value)) {
+    let path = pod.dir.join(format!("state/{id}.container"));
+    let text = fs::read_to_string(&path).unwrap();
+    let (_, body) = text.split_once('\n').unwrap();
+    let mut saved: serde_json::Value = serde_json::from_str(body).unwrap();
+    change(&mut saved);
+    let body = saved.to_string();
+    let sum = crc32fast::hash(body.as_bytes());
+    fs::write(path, format!("{sum:08x}\n{body}")).unwrap();
+}
+
+#[test]
+fn what_is_written_down_as_started_is_let_go_by_the_successor_and_runs_once() {
+    let mut pod = Sandbox::new("barrier");
+    let container = with_cgroups(&mut pod, "c1", "echo up; exec sleep 1000");
+    pod.node.ok(RequestBody::Create(container));
+    pod.kill();
+    // Killed after it was written down as started, and before its barrier was opened.
+    rewrite(&pod, "c1", |saved| {
+        assert!(saved["started_at"].is_null());
+        saved["started_at"] = "2026-01-01T00:00:00.000000000Z".into();
+    });
+    for _ in 0..3 {
+        pod.succeed(vec![]);
+        assert_eq!(pod.state(), [("c1".to_owned(), None)]);
+        until("it is up", || pod.log("c1") == "stdout F up\n");
+        pod.kill();
+    }
+    pod.succeed(vec![]);
+    pod.node.ok(stop("c1", 9, 0));
+    pod.node.exited("c1");
+    assert_eq!(pod.log("c1"), "stdout F up\n");
+}
+
+#[test]
+fn what_cannot_be_written_down_is_not_let_go() {
+    let mut pod = Sandbox::new("unwritten");
+    let container = with_cgroups(&mut pod, "c1", "echo up; exec sleep 1000");
+    pod.manner(&container, "block");
+    let failure = pod
+        .node
+        .fails(RequestBody::CreateAndStart(container.clone()));
+    assert_eq!(failure.step, "record", "{}", failure.cause);
+    assert!(failure.cause.contains("c1.container"), "{}", failure.cause);
+    assert_eq!(pod.log("c1"), "");
+    assert!(container.cgroup_dirs.iter().all(|d| !d.exists()));
+    fs::remove_dir(pod.dir.join("state/c1.container.new")).unwrap();
+    pod.manner(&container, "");
+    started(&mut pod, container);
+    until("it is up", || pod.log("c1") == "stdout F up\n");
+}
+
+/// A command for an exec that notes its pid in `file` and waits; its launcher behaves as `manner` says.
+fn noted(file: &std::path::Path, manner: &str) -> Vec<String> {
+    let script = format!(
+        "echo $$ > {0}.new; mv {0}.new {0}; : {manner}; exec sleep 1000",
+        file.display()
+    );
+    ["setsid", "sh", "-c", &script].map(str::to_owned).to_vec()
+}
+
+fn noted_pid(file: &std::path::Path) -> i32 {
+    until("the process is up", || file.exists());
+    fs::read_to_string(file).unwrap().trim().parse().unwrap()
+}
+
+/// Whether it runs: neither gone nor a zombie.
+fn runs(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+#[test]
+fn an_exec_of_which_nobody_was_told_ends_with_its_supervisor_and_nothing_else_of_the_container_does()
+ {
+    let mut pod = Sandbox::new("untold");
+    let (own, told, untold) = (
+        pod.dir.join("own"),
+        pod.dir.join("told"),
+        pod.dir.join("untold"),
+    );
+    // A process that has made a session of its own within the container.
+    let script = format!(
+        "setsid sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 1000' & wait",
+        own.display()
+    );
+    let container = with_cgroups(&mut pod, "c1", &script);
+    started(&mut pod, container);
+    let null = File::open("/dev/null").unwrap();
+    let exec = |name: &str, command: Vec<String>| RequestBody::Exec {
+        id: "c1".into(),
+        exec: name.into(),
+        command,
+        tty: false,
+    };
+    let own = noted_pid(&own);
+    let asked = pod
+        .node
+        .ask_with(exec("told", noted(&told, "")), &[null.as_fd(); 3]);
+    pod.node.answer(asked).0.unwrap();
+    let told = noted_pid(&told);
+    pod.node.ask_with(
+        exec("untold", noted(&untold, "unanswered")),
+        &[null.as_fd(); 3],
+    );
+    let untold = noted_pid(&untold);
+    pod.kill();
+    pod.succeed(vec![]);
+    until("it is gone", || !runs(untold));
+    assert_eq!(left_of(&pod), [""; 0], "launchers live on");
+    assert!(runs(own) && runs(told), "own {own}, told {told}");
+    let (ReplyBody::State(all), _) = pod.node.ok(RequestBody::State) else {
+        panic!()
+    };
+    assert_eq!(all[0].execs, ["told"]);
+}
+
+#[test]
+fn an_exec_whose_launcher_dies_has_failed_and_nothing_of_it_runs_on() {
+    let mut pod = Sandbox::new("halfway");
+    let container = with_cgroups(&mut pod, "c1", "sleep 1000");
+    let pid = started(&mut pod, container);
+    let null = File::open("/dev/null").unwrap();
+    let file = pod.dir.join("pid");
+    let exec = |name: &str, manner: &str| RequestBody::Exec {
+        id: "c1".into(),
+        exec: name.into(),
+        command: noted(&pod.dir.join(name), manner),
+        tty: false,
+    };
+    let (fine, deserted) = (exec("fine", ""), exec("pid", "deserted"));
+    let asked = pod.node.ask_with(fine, &[null.as_fd(); 3]);
+    pod.node.answer(asked).0.unwrap();
+    let asked = pod.node.ask_with(deserted, &[null.as_fd(); 3]);
+    let failure = pod.node.answer(asked).0.unwrap_err();
+    assert!(failure.cause.contains("signal 9"), "{}", failure.cause);
+    let left = fs::read_to_string(file).ok();
+    let left = left.and_then(|t| t.trim().parse().ok());
+    until("it is gone", || left.is_none_or(|pid| !runs(pid)));
+    assert!(runs(pid) && runs(noted_pid(&pod.dir.join("fine"))));
 }
 
 #[test]

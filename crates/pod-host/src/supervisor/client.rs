@@ -146,11 +146,12 @@ impl Connection {
                 }
             }
         }
-        // Whoever waits is told before the loss is, so that it sees its own failure first.
-        self.waiting.clear();
+        // Entered before whoever waits is told: who looks for the supervisor then waits for its successor, and learns from that one what
+        // became of its request.
         if open && self.serves {
             notices.lost();
         }
+        self.waiting.clear();
     }
 
     fn send(&mut self, ask: Ask) -> io::Result<()> {
@@ -309,7 +310,8 @@ mod tests {
         assert!(heard.recv().unwrap().contains("ExecExited"));
         let third = client.ask(RequestBody::State, Vec::new()).await;
         assert!(matches!(third, Err(AskError::Lost)));
-        assert_eq!(heard.recv().unwrap(), "lost");
+        // The loss is known to who waited for an answer.
+        assert_eq!(heard.try_recv().unwrap(), "lost");
         peer.join().unwrap();
         assert!(matches!(
             client.ask(RequestBody::State, Vec::new()).await,

@@ -110,6 +110,10 @@ impl Log {
             log.finish(&settings, &mark, pending, scratch);
         }
         log.commit();
+        // What was read and not begun to be written: the container may print nothing for a long time.
+        for which in [Which::Stdout, Which::Stderr] {
+            log.pass(which, false, scratch);
+        }
         Ok(log)
     }
 
