@@ -4,6 +4,7 @@
 
 pub mod act;
 pub mod actions;
+mod clock;
 mod execute;
 mod hooks;
 pub mod host;

@@ -3,6 +3,7 @@
 //! The task shows it the pod's status; it sends results back through the task's queue. Between runs it sleeps until the next one is due.
 
 use crate::actions::{Actions, Target};
+use crate::clock::Watch;
 use crate::queue::Message;
 use crate::world::{Clock, Journal, Outside, WorldOf};
 use jiff::Timestamp;
@@ -38,6 +39,7 @@ pub(crate) async fn probe<X: Outside>(
     let reference = pod.reference();
     let mut runs: JoinSet<(Run, Outcome)> = JoinSet::new();
     let mut told = prober.findings();
+    let mut watch = Watch::new(&*world.clock);
     loop {
         {
             let seen = shown.borrow_and_update();
@@ -52,7 +54,11 @@ pub(crate) async fn probe<X: Outside>(
             // A task that has ended needs none any more.
             let _ = queue.send(Message::Probed(findings));
         }
-        let (due, wake) = prober.due(world.clock.now());
+        let (now, set) = watch.look(&*world.clock);
+        if let Some(by) = set {
+            prober.clock_was_set(by);
+        }
+        let (due, wake) = prober.due(now);
         for run in due {
             runs.spawn(once::<X>(world.clone(), Arc::clone(&pod), run, &shown));
         }

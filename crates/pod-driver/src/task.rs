@@ -10,16 +10,18 @@
 //!
 //! The task chooses nothing: what a step is and what its end means is pod-plan's.
 
+use crate::clock::Watch;
 use crate::execute::execute;
 use crate::hooks;
 use crate::host::Host;
 use crate::prober::{Shown, probe};
 use crate::queue::{Handle, Message};
 use crate::world::{Clock, Journal, Outside, WorldOf};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pod_model::ids::{ContainerId, ContainerName, PodRef};
 use pod_model::pod::{ContainerKind, Pod};
 use pod_model::status::PodStatus;
+use pod_plan::clock::{Moved, moved};
 use pod_plan::events::{self, PodEvent};
 use pod_plan::memory::{Memory, Noted};
 use pod_plan::observed::{Deletion, Observed};
@@ -52,7 +54,8 @@ pub fn pod_task<X: Outside>(
 ) -> (Handle, impl Future<Output = ()> + Send) {
     let (sender, queue) = mpsc::unbounded_channel();
     let deletion = pod.metadata.deletion_timestamp.map(|at| Deletion {
-        at,
+        // The clock may have been set back since.
+        at: at.min(world.clock.now()),
         grace_seconds: grace(&pod, pod.metadata.deletion_grace_period_seconds),
     });
     let prober = match &begin.memory {
@@ -68,6 +71,7 @@ pub fn pod_task<X: Outside>(
     let findings = prober.as_ref().map(Prober::findings).unwrap_or_default();
     let (shown, show) = watch::channel(Shown::default());
     let weak = sender.downgrade();
+    let clock = Watch::new(&*world.clock);
     let mut task = Task::<X> {
         world,
         reference: pod.reference(),
@@ -77,6 +81,9 @@ pub fn pod_task<X: Outside>(
         log_attempts: begin.log_attempts,
         told,
         findings,
+        watch: clock,
+        moved: Moved::default(),
+        set: None,
         shown,
         beside: JoinSet::new(),
         sender: weak.clone(),
@@ -111,6 +118,10 @@ struct Task<X: Outside> {
     log_attempts: BTreeMap<ContainerName, u32>,
     told: PodStatus,
     findings: Findings,
+    watch: Watch,
+    moved: Moved,
+    /// By how much the clock was set since the runtime was observed last.
+    set: Option<SignedDuration>,
     shown: watch::Sender<Shown>,
     /// Prober and preStop hooks; they end with the task.
     beside: JoinSet<()>,
@@ -124,7 +135,9 @@ impl<X: Outside> Task<X> {
             while let Ok(message) = self.queue.try_recv() {
                 self.take(message);
             }
-            let runtime = self.world.host.observe(&self.reference.uid).await;
+            let mut runtime = self.world.host.observe(&self.reference.uid).await;
+            let now = self.now();
+            self.moved.apply(&mut runtime, self.set.take(), now);
             let observed = Observed {
                 probes: self.findings.results(&runtime),
                 runtime,
@@ -134,12 +147,12 @@ impl<X: Outside> Task<X> {
                 limits: self.world.limits,
                 memory: std::mem::take(&mut self.memory),
             };
-            let now = self.world.clock.now();
             let plan = plan(&self.pod, &observed, now);
             self.memory = plan.memory;
             self.tell(plan.events);
             if plan.steps.is_empty() {
-                if !self.wait(plan.wake_at).await {
+                let sleep = plan.wake_at.map(|at| at.duration_since(now));
+                if !self.wait(sleep).await {
                     return;
                 }
                 continue;
@@ -168,8 +181,8 @@ impl<X: Outside> Task<X> {
         for message in end.messages {
             self.take(message);
         }
-        let now = self.world.clock.now();
         self.tell(end.events);
+        let now = self.now();
         let noted = match &end.result {
             Ok(()) => {
                 self.memory.done(step, now);
@@ -212,11 +225,22 @@ impl<X: Outside> Task<X> {
         });
     }
 
-    /// Waits for a message or for the time to come; `false` when no handle is left.
-    async fn wait(&mut self, wake_at: Option<Timestamp>) -> bool {
-        let sleep = wake_at.map(|at| {
-            Duration::try_from(at.duration_since(self.world.clock.now())).unwrap_or_default()
-        });
+    /// The time now, to compare with what is remembered: where the clock was set, that is moved first.
+    fn now(&mut self) -> Timestamp {
+        let (now, set) = self.watch.look(&*self.world.clock);
+        if let Some(by) = set {
+            self.memory.clock_was_set(by);
+            if let Some(deletion) = &mut self.deletion {
+                deletion.at = moved(deletion.at, by);
+            }
+            self.set = Some(self.set.unwrap_or_default().saturating_add(by));
+        }
+        now
+    }
+
+    /// Waits for a message or so long; `false` when no handle is left.
+    async fn wait(&mut self, sleep: Option<SignedDuration>) -> bool {
+        let sleep = sleep.map(|time| Duration::try_from(time).unwrap_or_default());
         let message = match sleep {
             None => self.queue.recv().await,
             Some(time) => match tokio::time::timeout(time, self.queue.recv()).await {
@@ -234,8 +258,9 @@ impl<X: Outside> Task<X> {
     }
 
     fn take(&mut self, message: Message) {
+        let now = self.now();
         match message {
-            Message::Delete { at, grace_seconds } => self.take_deletion(at, grace_seconds),
+            Message::Delete { at, grace_seconds } => self.take_deletion(at.min(now), grace_seconds),
             Message::Update(new) => {
                 let metadata = &mut self.pod.metadata;
                 metadata.labels = new.metadata.labels;

@@ -14,11 +14,15 @@ use pod_plan::configs::sources::Sources;
 use pod_plan::events::PodEvent;
 use pod_plan::memory::Memory;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// The wall clock. Time that passes is tokio's, so that both can be virtual.
+/// The wall clock, and one that nobody sets. Waits are tokio's, so that all can be virtual.
 pub trait Clock: Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> Timestamp;
+
+    /// The time that has passed since some beginning, whatever the wall clock was set to meanwhile.
+    fn steady(&self) -> Duration;
 }
 
 /// Where new identifiers come from.

@@ -3,6 +3,7 @@
 pub mod action;
 pub mod actions;
 pub mod back_off;
+pub mod clock;
 pub mod configs;
 mod draft;
 mod ending;

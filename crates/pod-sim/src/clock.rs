@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use pod_driver::world::{Clock, Ids};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Wall time that follows tokio's virtual time from a fixed beginning.
 #[derive(Debug)]
@@ -34,6 +35,10 @@ impl Clock for VirtualClock {
         beginning
             .saturating_add(self.began.elapsed())
             .unwrap_or(Timestamp::MAX)
+    }
+
+    fn steady(&self) -> Duration {
+        self.began.elapsed()
     }
 }
 

@@ -17,7 +17,7 @@ mod worker;
 
 use crate::events::PodEvent;
 use crate::plan::ID_PREFIX;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pod_model::container_status::{ProbeResult, ProbeResults};
 use pod_model::event::EventKind;
 use pod_model::ids::{ContainerId, ContainerName};
@@ -158,6 +158,13 @@ impl Prober {
             } else if let Some((id, status)) = current(status, name) {
                 worker.see(id, status, deleted);
             }
+        }
+    }
+
+    /// The wall clock was set by that much.
+    pub fn clock_was_set(&mut self, by: SignedDuration) {
+        for worker in self.workers.values_mut() {
+            worker.clock_was_set(by);
         }
     }
 

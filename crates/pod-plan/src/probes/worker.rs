@@ -1,6 +1,7 @@
 //! One probe of one container.
 
 use super::{Outcome, ProbeKind};
+use crate::clock::moved;
 use jiff::{SignedDuration, Timestamp};
 use pod_model::container_status::ProbeResult;
 use pod_model::ids::ContainerId;
@@ -127,10 +128,14 @@ impl Worker {
             self.result = Some(self.initial());
             self.on_hold = false;
             self.not_before = None;
+            self.running_since = None;
         }
         self.started = status.started == Some(true);
         let running = status.state.running.as_ref();
-        self.running_since = running.map(|r| r.started_at.unwrap_or(Timestamp::UNIX_EPOCH));
+        // Of one attempt that never changes but with the clock, which this is told by itself.
+        let known = self.running_since;
+        self.running_since =
+            running.map(|r| known.unwrap_or(r.started_at.unwrap_or(Timestamp::UNIX_EPOCH)));
         if self.on_hold || self.stopped {
             return;
         }
@@ -141,6 +146,11 @@ impl Worker {
             self.result = Some(ProbeResult::Success);
             self.stopped = true;
         }
+    }
+
+    pub(super) fn clock_was_set(&mut self, by: SignedDuration) {
+        self.not_before = self.not_before.map(|t| moved(t, by));
+        self.running_since = self.running_since.map(|t| moved(t, by));
     }
 
     pub(super) fn stop(&mut self) {

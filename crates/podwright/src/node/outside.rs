@@ -11,6 +11,7 @@ use pod_image::{FactsError, Store};
 use pod_model::ids::ImageName;
 use pod_model::pod::PullPolicy;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What this daemon runs with.
 #[derive(Debug)]
@@ -33,6 +34,12 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    /// Since the machine started, with the time that it slept.
+    fn steady(&self) -> Duration {
+        let passed = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::try_from(passed).unwrap_or_default()
     }
 }
 
