@@ -37,7 +37,7 @@ def boot(name, case, dist, binary, disk, options, files=()):
     said = []
     take = lambda data: said.append(data.decode(errors="replace"))
     log = os.path.join(image.CACHE, f"console-{name}.log")
-    return guest.Guest(job(case), take, take, dist, disk=disk, programs=[binary], files=files, log=log, **options), said
+    return guest.Guest(job(case), take, take, dist, disk=disk, cases=binary, files=files, log=log, **options), said
 
 
 def reboot(dist, binary, options, report, bound):

@@ -138,7 +138,7 @@ class Runner:
             if begun and state["running"] != begun[-1]:
                 state["running"], state["since"] = begun[-1], now
 
-        machine = guest.Guest(job, out, lambda data: errors.append(data.decode(errors="replace")), self.dist, programs=[self.binary], log=log, **self.options)
+        machine = guest.Guest(job, out, lambda data: errors.append(data.decode(errors="replace")), self.dist, cases=self.binary, log=log, **self.options)
         stuck = lambda: self.bound.over() or time.monotonic() - state["since"] > CASE_PATIENCE
         result = machine.wait(self.bound.left() + 1, stuck)
         whole = "".join(text)

@@ -124,12 +124,12 @@ class Result:
 class Guest:
     """A guest that runs one job. `out` and `err` are called with each piece of what the job prints."""
 
-    def __init__(self, job, out, err, dist, cpus=2, memory=1024, disk=None, programs=(), files=(), log=None):
+    def __init__(self, job, out, err, dist, cpus=2, memory=1024, disk=None, cases=None, programs=(), files=(), log=None):
         self.out, self.err = out, err
         self.files = tempfile.TemporaryDirectory(prefix="podwright-vm-")
         self.log = log or os.path.join(self.files.name, "console.log")
         archive = os.path.join(self.files.name, "initramfs")
-        image.initramfs(archive, dist, job, programs, files)
+        image.initramfs(archive, dist, job, cases, programs, files)
         line = command(archive, cpus, memory, disk)
         line += ["-chardev", f"file,id=console,path={self.log}", "-serial", "chardev:console", "-device", "virtio-serial-pci"]
         self.selector = selectors.DefaultSelector()
@@ -210,6 +210,6 @@ def shell(dist, cpus, memory, disk, programs, files):
     """A prompt on the guest's serial console; gives qemu's exit status."""
     with tempfile.TemporaryDirectory(prefix="podwright-vm-") as folder:
         archive = os.path.join(folder, "initramfs")
-        image.initramfs(archive, dist, None, programs, files)
+        image.initramfs(archive, dist, None, None, programs, files)
         line = command(archive, cpus, memory, disk) + ["-chardev", "stdio,id=console,mux=on,signal=off", "-serial", "chardev:console", "-mon", "chardev=console"]
         return subprocess.run(line).returncode

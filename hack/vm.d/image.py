@@ -204,9 +204,9 @@ GROUP = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n"
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
 
 
-def initramfs(path, dist, job, programs=(), files=()):
-    """Writes an initramfs: the guest's root in /guest. `job` is text for /job/run, or None for a shell; `programs` go to /usr/bin, `files` are
-    pairs of source and place."""
+def initramfs(path, dist, job, cases=None, programs=(), files=()):
+    """Writes an initramfs: the guest's root in /guest. `job` is text for /job/run, or None for a shell; `cases` is the program
+    of the end-to-end cases; `programs` go to /usr/bin, `files` are pairs of source and place."""
     folder = kernel()
     missing = [p for p in ("podwright", "podwright-supervisor", "podwright-launch", "podwright-pause", "busybox-image") if not os.path.exists(os.path.join(dist, p))]
     if missing:
@@ -249,8 +249,11 @@ def initramfs(path, dist, job, programs=(), files=()):
             if name.startswith("podwright"):
                 program("dist/" + name, path)
         archive.tree("guest/dist/busybox-image", os.path.join(dist, "busybox-image"))
+        if cases:
+            program("usr/bin/e2e", cases)
         for source in programs:
-            program("usr/bin/" + os.path.basename(source).split("-")[0], source)
+            # Without what cargo adds to the names of test programs.
+            program("usr/bin/" + re.sub(r"-[0-9a-f]{16}$", "", os.path.basename(source)), source)
         for source, place in files:
             archive.file("guest/" + place, source)
         for library in sorted(needed):
@@ -265,7 +268,7 @@ def initramfs(path, dist, job, programs=(), files=()):
         archive.text("guest/etc/hosts", "127.0.0.1 localhost guest\n::1 localhost\n")
         archive.text("guest/etc/resolv.conf", "nameserver 127.0.0.1\n")
         archive.text("guest/etc/os-release", 'NAME="podwright test guest"\nID=podwright-guest\n')
-        archive.text("guest/etc/profile", "PS1='guest:\\w# '\necho 'podwright and its helpers are in /dist, the end-to-end cases are /usr/bin/e2e; `exit` ends the guest.'\n")
+        archive.text("guest/etc/profile", "PS1='guest:\\w# '\necho 'podwright and its helpers are in /dist; `exit` ends the guest.'\n")
         if job is None:
             archive.text("guest/job/shell", "")
         else:
