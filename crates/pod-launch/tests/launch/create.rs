@@ -209,7 +209,7 @@ fn what_would_mislead_libcontainer_is_refused_by_its_field() {
         "create::what_would_mislead_libcontainer_is_refused_by_its_field",
         |rig| {
             type Change = fn(&mut Plan);
-            let table: [(Change, &str); 17] = [
+            let table: [(Change, &str); 16] = [
                 (
                     |p| p.config["linux"]["cgroupsPath"] = json!(""),
                     "linux.cgroupsPath",
@@ -256,13 +256,6 @@ fn what_would_mislead_libcontainer_is_refused_by_its_field() {
                     "hooks",
                 ),
                 (
-                    |p| {
-                        p.config["linux"]["namespaces"] =
-                            json!([{"type": "mount"}, {"type": "user"}])
-                    },
-                    "user namespaces",
-                ),
-                (
                     |p| p.config["linux"]["namespaces"] = json!([{"type": "pid"}]),
                     "mount namespace",
                 ),
@@ -291,6 +284,40 @@ fn what_would_mislead_libcontainer_is_refused_by_its_field() {
                     .1
                     .contains("noNewPrivileges")
             );
+        },
+    );
+}
+
+#[test]
+fn s34_a_user_namespace_is_refused_whatever_it_maps() {
+    isolated(
+        "create::s34_a_user_namespace_is_refused_whatever_it_maps",
+        |rig| {
+            let map =
+                |host: u32, size: u32| json!({"containerID": 0, "hostID": host, "size": size});
+            let table = [
+                ("the node's own", json!([map(0, 65536)])),
+                ("nobody", json!([map(100_000, 0)])),
+                (
+                    "overlapping ones",
+                    json!([map(100_000, 10), map(100_005, 10)]),
+                ),
+                ("all of them", json!([map(0, u32::MAX)])),
+                ("unused ones", json!([map(100_000, 65536)])),
+                ("none", json!([])),
+            ];
+            for (n, (what, maps)) in table.into_iter().enumerate() {
+                let mut plan = rig.plan(&format!("c{n}"), &["true"]);
+                let namespaces = plan.config["linux"]["namespaces"].as_array_mut().unwrap();
+                namespaces.push(json!({"type": "user"}));
+                plan.config["linux"]["uidMappings"] = maps.clone();
+                plan.config["linux"]["gidMappings"] = maps;
+                let (step, cause) = rig.create(plan).expect_err(what);
+                assert!(
+                    step == "config" && cause.contains("user namespaces"),
+                    "{what}: {step}: {cause}"
+                );
+            }
         },
     );
 }

@@ -2,20 +2,12 @@
 
 use crate::create::deny;
 use crate::rig::{Container, Plan, Rig, isolated};
-use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// How often a race is run: 2,000 times in the long form (`hack/soak threats`).
-fn rounds() -> usize {
-    let set = std::env::var("PODWRIGHT_ROUNDS").ok();
-    set.and_then(|n| n.parse().ok()).unwrap_or(15)
-}
 
 /// Everything of a tree that a container may not change: names, kinds, modes, owners, sizes, and the content of files.
 fn tree(folder: &Path) -> BTreeMap<PathBuf, String> {
@@ -50,7 +42,7 @@ fn tree(folder: &Path) -> BTreeMap<PathBuf, String> {
 
 /// What no container of these tests may change: a folder of the node, the names in its root, its own kernel parameters.
 #[derive(Debug, PartialEq)]
-struct Host {
+pub(crate) struct Host {
     canary: BTreeMap<PathBuf, String>,
     root: Vec<PathBuf>,
     parameters: Vec<String>,
@@ -58,7 +50,7 @@ struct Host {
 }
 
 impl Host {
-    fn look(rig: &Rig) -> Self {
+    pub(crate) fn look(rig: &Rig) -> Self {
         let canary = rig.folder.join("canary");
         if !canary.exists() {
             fs::create_dir_all(canary.join("y")).unwrap();
@@ -90,14 +82,14 @@ impl Host {
 }
 
 /// A volume that two containers share.
-fn shared(rig: &Rig) -> PathBuf {
+pub(crate) fn shared(rig: &Rig) -> PathBuf {
     let volume = rig.folder.join("volume");
     fs::create_dir_all(volume.join("x")).unwrap();
     volume
 }
 
 /// A container that has the volume at /vol and another one at `at` inside of it.
-fn nested(rig: &Rig, id: &str, volume: &Path, at: &str, kind: &str) -> Plan {
+pub(crate) fn nested(rig: &Rig, id: &str, volume: &Path, at: &str, kind: &str) -> Plan {
     let other = rig.folder.join(format!("other-{kind}"));
     match kind {
         "folder" => fs::create_dir_all(&other).unwrap(),
@@ -160,52 +152,6 @@ fn s03_s07_a_link_planted_in_a_shared_volume_leads_no_mount_out() {
     );
 }
 
-/// Exchanges two names over and over while `act` runs.
-fn while_exchanging(folder: &Path, a: &str, b: &str, act: impl FnOnce()) {
-    let stop = AtomicBool::new(false);
-    let place = rustix::fs::open(
-        folder,
-        rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )
-    .unwrap();
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                let flags = rustix::fs::RenameFlags::EXCHANGE;
-                rustix::fs::renameat_with(&place, a, &place, b, flags).unwrap();
-            }
-        });
-        act();
-        stop.store(true, Ordering::Relaxed);
-    });
-}
-
-#[test]
-fn s03_s07_a_folder_that_is_exchanged_with_a_link_leads_no_mount_out() {
-    isolated(
-        "escapes::s03_s07_a_folder_that_is_exchanged_with_a_link_leads_no_mount_out",
-        |rig| {
-            let volume = shared(rig);
-            symlink(rig.folder.join("canary"), volume.join("link")).unwrap();
-            let before = Host::look(rig);
-            while_exchanging(&volume, "x", "link", || {
-                for n in 0..rounds() {
-                    let id = format!("c{n}");
-                    let mut plan = nested(rig, &id, &volume, "/vol/x/y", "folder");
-                    plan.config["process"]["cwd"] = json!("/vol/x/cwd/deep");
-                    if let Ok(container) = rig.create(plan) {
-                        rig.start(&container);
-                        rig.wait(container.pid);
-                    }
-                    rig.forget(&id);
-                }
-            });
-            assert_eq!(Host::look(rig), before);
-        },
-    );
-}
-
 /// The swap always wins: between the launcher's checks and the mounts.
 #[cfg(feature = "weakened")]
 #[test]
@@ -249,7 +195,7 @@ fn status(pid: i32, key: &str) -> String {
         .to_owned()
 }
 
-fn waiting(rig: &mut Rig, id: &str, change: impl FnOnce(&mut Value)) -> Container {
+pub(crate) fn waiting(rig: &mut Rig, id: &str, change: impl FnOnce(&mut Value)) -> Container {
     let mut plan = rig.plan(id, &["sh", "-c", "echo ready; exec sleep 1000"]);
     change(&mut plan.config);
     let container = rig.create(plan).expect("it is created");
@@ -615,37 +561,6 @@ fn s35_a_recycled_number_is_nobody_that_is_meant() {
             assert!(stranger.try_wait().unwrap().is_none(), "the stranger lives");
             stranger.kill().unwrap();
             stranger.wait().unwrap();
-        },
-    );
-}
-
-#[test]
-fn s38_an_exec_into_a_container_that_dies_meanwhile_never_runs_on_the_node() {
-    isolated(
-        "escapes::s38_an_exec_into_a_container_that_dies_meanwhile_never_runs_on_the_node",
-        |rig| {
-            let canary = rig.folder.join("canary/file");
-            let before = Host::look(rig);
-            // Could it run on the node, it would write there.
-            let script = format!("echo out > {}", canary.display());
-            for n in 0..rounds() {
-                let container = waiting(rig, &format!("c{n}"), |_| {});
-                let pidfd = container.pidfd.try_clone().unwrap();
-                let delay = std::time::Duration::from_micros((n as u64 * 211) % 9000);
-                let killer = std::thread::spawn(move || {
-                    std::thread::sleep(delay);
-                    let _ = pod_sys::pidfd::send_signal(&pidfd, 9);
-                });
-                if let Ok(process) = rig.exec(&container, &["sh", "-c", &script], false) {
-                    rig.wait(process.pid);
-                }
-                killer.join().unwrap();
-                // It may have been reaped while the other was waited for.
-                let mut ended = [PollFd::new(&container.pidfd, PollFlags::IN)];
-                poll(&mut ended, None).unwrap();
-                rig.forget(&container.id);
-                assert_eq!(Host::look(rig), before, "round {n}");
-            }
         },
     );
 }

@@ -14,5 +14,6 @@ mod create;
 mod escapes;
 mod exec;
 mod hostile;
+mod races;
 mod rig;
 mod speed;
