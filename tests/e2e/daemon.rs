@@ -63,7 +63,7 @@ fn a_killed_daemon_is_replaced_and_finds_its_pods_and_their_exits() {
 }
 
 #[test]
-fn a_pod_whose_record_is_broken_is_ended_and_the_others_go_on() {
+fn r08_a_pod_whose_record_is_broken_is_ended_and_the_others_go_on() {
     let node = Node::new("broken");
     for name in ["d", "e"] {
         let file = node.file(
@@ -100,7 +100,7 @@ fn a_pod_whose_record_is_broken_is_ended_and_the_others_go_on() {
 }
 
 #[test]
-fn a_sandbox_whose_record_is_changed_is_ended_by_its_cgroups_and_its_pod_runs_anew() {
+fn r08_a_sandbox_whose_record_is_changed_is_ended_by_its_cgroups_and_its_pod_runs_anew() {
     let node = Node::new("damaged");
     let pod = |name: &str| {
         POD.replace("name: d}", &format!("name: {name}}}"))

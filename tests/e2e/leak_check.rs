@@ -326,7 +326,9 @@ fn only_what_the_list_names_may_remain_of_a_node_without_pods() {
     ] {
         fs::create_dir_all(root.join(folder)).unwrap();
     }
-    fs::create_dir_all(run.join("sandboxes")).unwrap();
+    for folder in ["sandboxes", "intents", "network/leases"] {
+        fs::create_dir_all(run.join(folder)).unwrap();
+    }
     fs::create_dir_all(&logs).unwrap();
     fs::write(run.join("node.log"), "").unwrap();
     assert_eq!(rest::files_of(&root, &run, &logs), Vec::<String>::new());
@@ -336,6 +338,8 @@ fn only_what_the_list_names_may_remain_of_a_node_without_pods() {
         "root/records/pods/x.json",
         "root/records/pods/x.new",
         "root/unheard-of",
+        "run/intents/pod-x",
+        "run/network/leases/10.88.0.7",
         "run/sandboxes/x",
         "run/unheard-of",
         "logs/x",
@@ -363,4 +367,74 @@ fn what_a_quiet_daemon_should_not_hold_is_found() {
         assert!(found.iter().any(|f| f.contains(part)), "{part}: {found:#?}");
         assert!(!own.iter().any(|f| f.contains(part)), "{part}: {own:#?}");
     }
+}
+
+#[test]
+fn more_threads_and_more_descriptors_of_one_kind_than_a_quiet_daemon_has_are_found() {
+    // This process is no daemon; what it has more of after than before is what is found.
+    let counts = || {
+        let found = rest::held_by(std::process::id());
+        let number = |what: &str| {
+            let line = found.iter().find(|f| f.contains(what));
+            let digits = |c: char| c.is_ascii_digit();
+            let text = line.and_then(|l| l.split(": ").nth(1));
+            text.and_then(|t| t.split(|c| !digits(c)).next()?.parse::<usize>().ok())
+        };
+        (number("threads of"), number(" of socket:, not"))
+    };
+    let (stop, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
+    let threads: Vec<_> = (0..20)
+        .map(|_| {
+            let wait = std::sync::Arc::clone(&wait);
+            std::thread::spawn(move || wait.lock().unwrap().recv().is_ok())
+        })
+        .collect();
+    let pairs: Vec<_> = (0..20)
+        .map(|_| std::os::unix::net::UnixStream::pair().unwrap())
+        .collect();
+    let (more, sockets) = counts();
+    assert!(more.is_some_and(|n| n >= 20), "{more:?}");
+    assert!(sockets.is_some_and(|n| n >= 20), "{sockets:?}");
+    drop((stop, pairs));
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn every_case_that_makes_a_node_ends_with_the_leak_check() {
+    /// How cases make a node.
+    const MAKES: [&str; 6] = [
+        "Node::new(",
+        "Node::empty(",
+        "Hostile::new(",
+        "lan::node(",
+        "= node(",
+        "= small(",
+    ];
+    let mut open = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e")];
+    let (mut seen, mut without) = (0, Vec::new());
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
+            continue;
+        }
+        // Of several boots of one machine, each leaves its node to the next.
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        if path.ends_with("leak_check.rs") || path.to_string_lossy().contains("/boots/") {
+            continue;
+        }
+        for case in text.split("#[test]").skip(1) {
+            if MAKES.iter().any(|m| case.contains(m)) {
+                seen += 1;
+                if !case.contains(".finish()") {
+                    let name = case.split_once("fn ").and_then(|(_, c)| c.split_once('('));
+                    without.push(format!("{}: {:?}", path.display(), name.map(|n| n.0)));
+                }
+            }
+        }
+    }
+    assert!(seen > 100, "only {seen} cases were seen");
+    assert!(without.is_empty(), "{without:#?}");
 }

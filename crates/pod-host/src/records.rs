@@ -126,4 +126,58 @@ mod tests {
             assert!(load::<EndedFile>(&path).is_err(), "bit {bit}");
         }
     }
+
+    /// What the version before this one has left on disk, and said.
+    fn before(name: &str) -> std::path::PathBuf {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures")).join(name)
+    }
+
+    #[test]
+    fn r31_records_of_the_version_before_are_read() {
+        let sandbox: SandboxFile = load(&before("run-1/sandbox.json")).unwrap().unwrap();
+        assert_eq!(sandbox.config.pod.name.as_str(), "p");
+        let container: ContainerFile = load(&before("run-1/container.json")).unwrap().unwrap();
+        assert_eq!(
+            (container.config.name.as_str(), container.stop_signal),
+            ("app", 15)
+        );
+        let ended: EndedFile = load(&before("run-1/ended.json")).unwrap().unwrap();
+        assert_eq!((ended.exit.code, ended.exit.reason.as_str()), (5, "Error"));
+    }
+
+    #[test]
+    fn r31_frames_of_the_version_before_are_understood_on_both_sides() {
+        use pod_wire::supervisor::{Event, FromSupervisor, Hello, Request, RequestBody};
+        let frames = |name: &str| fs::read_to_string(before("wire-1").join(name)).unwrap();
+        let (node, supervisor) = (frames("node.jsonl"), frames("supervisor.jsonl"));
+        for text in [&node, &supervisor] {
+            let hello: Hello = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+            assert!(hello.version == 1 && hello.version >= pod_wire::VERSION - 1);
+        }
+        let asked: Vec<Request> = node
+            .lines()
+            .skip(1)
+            .map(|line| serde_json::from_str(line).expect(line))
+            .collect();
+        assert!(matches!(asked.last().unwrap().body, RequestBody::Shutdown));
+        let told: Vec<FromSupervisor> = supervisor
+            .lines()
+            .skip(1)
+            .map(|line| serde_json::from_str(line).expect(line))
+            .collect();
+        let answered = told.iter().filter_map(|frame| match frame {
+            FromSupervisor::Reply(reply) => Some(reply.id),
+            FromSupervisor::Event(_) => None,
+        });
+        let answered: Vec<u64> = answered.collect();
+        assert!(
+            asked.iter().all(|a| answered.contains(&a.id)),
+            "{answered:?}"
+        );
+        let ends = told.iter().filter_map(|frame| match frame {
+            FromSupervisor::Event(Event::Exited(exit)) => Some((exit.code, exit.unknown)),
+            _ => None,
+        });
+        assert_eq!(ends.collect::<Vec<_>>(), [(137, false)]);
+    }
 }

@@ -164,8 +164,11 @@ fn kill_listed(dir: &Path) {
     }
 }
 
-fn is_frozen(dir: &Path) -> bool {
-    std::fs::read_to_string(dir.join("freezer.state")).is_ok_and(|s| s.trim() != "THAWED")
+/// Whether it is frozen, or its parents: what joins it does not come to run.
+pub(crate) fn is_frozen(dir: &Path) -> bool {
+    let read = |file: &str| std::fs::read_to_string(dir.join(file));
+    read("freezer.state").is_ok_and(|s| s.trim() != "THAWED")
+        || read("cgroup.events").is_ok_and(|text| count_of(&text, "frozen") == 1)
 }
 
 fn freeze(file: &Path) {

@@ -129,6 +129,15 @@ impl Supervisor {
         if container.exit.is_some() || container.started_at.is_none() {
             return Err(failure("exec", format!("container {id} is not running")));
         }
+        // It would wait in there, and who asks for the state would wait for it.
+        if container
+            .cgroup_dirs
+            .iter()
+            .any(|dir| cgroup::is_frozen(dir))
+        {
+            let cause = format!("container {id} is frozen: thaw its cgroup, or delete its pod");
+            return Err(failure("exec", cause));
+        }
         let making = self.operations.values().any(|o| {
             matches!(&o.work, Work::Exec { container, name: n, .. } if *container == id && *n == name)
         });

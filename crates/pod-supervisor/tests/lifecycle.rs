@@ -94,7 +94,7 @@ fn signals_give_128_plus_n_also_real_time_ones() {
 }
 
 #[test]
-fn a_thousand_fast_exits_each_give_their_code_once() {
+fn r24_a_thousand_fast_exits_each_give_their_code_once() {
     let mut pod = Sandbox::new("fast");
     // Ten at a time: answers and exits of different containers come interleaved.
     for batch in 0..100 {
@@ -228,7 +228,7 @@ fn what_a_container_leaves_running_ends_with_it_and_nested_cgroups_go() {
 }
 
 #[test]
-fn a_frozen_container_can_be_stopped() {
+fn r21_a_frozen_container_can_be_stopped() {
     let mut pod = Sandbox::new("frozen");
     let mut container = pod.container("c1", "trap '' TERM; echo up; exec sleep 1000");
     pod.give_cgroups(&mut container);
@@ -241,12 +241,20 @@ fn a_frozen_container_can_be_stopped() {
     } else {
         fs::write(own.join("cgroup.freeze"), "1").unwrap();
     }
+    // What joined it would wait in there.
+    let refused = pod.node.fails(RequestBody::Exec {
+        id: "c1".into(),
+        exec: "e1".into(),
+        command: vec!["true".into()],
+        tty: true,
+    });
+    assert!(refused.cause.contains("is frozen"), "{refused:?}");
     pod.node.ok(stop("c1", 15, 100));
     assert_eq!(pod.node.exited("c1").code, 137);
 }
 
 #[test]
-fn an_orphan_that_holds_the_output_open_does_not_hold_the_exit() {
+fn r22_an_orphan_that_holds_the_output_open_does_not_hold_the_exit() {
     let mut pod = Sandbox::new("orphan");
     let begun = Instant::now();
     let record = pod.run("c1", "(setsid sleep 3 &) ; echo said; exit 6");
@@ -298,7 +306,7 @@ fn each_failure_names_its_step_and_leaves_nothing() {
 }
 
 #[test]
-fn a_difference_from_what_was_asked_for_kills_before_any_code_runs() {
+fn s12_a_difference_from_what_was_asked_for_kills_before_any_code_runs() {
     let mut pod = Sandbox::new("verify");
     let canary = pod.dir.join("ran");
     let mut container = pod.container("c1", &format!("touch {}", canary.display()));

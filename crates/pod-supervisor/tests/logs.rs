@@ -143,7 +143,7 @@ fn lines_come_as_they_were_however_long_or_odd() {
 }
 
 #[test]
-fn a_symlink_or_fifo_in_place_of_a_log_is_refused() {
+fn s20_a_link_or_a_pipe_in_place_of_a_log_is_refused() {
     let mut pod = Sandbox::new("links");
     let target = pod.dir.join("target");
     fs::write(&target, "canary").unwrap();

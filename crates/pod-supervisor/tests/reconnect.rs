@@ -104,7 +104,7 @@ fn a_peer_that_speaks_nonsense_is_cut_off_and_harms_nobody() {
 }
 
 #[test]
-fn a_peer_of_an_older_protocol_by_one_is_served() {
+fn r31_a_peer_of_an_older_protocol_by_one_is_served() {
     let pod = Sandbox::new("version");
     let socket = pod_sys::socket::connect(&pod.dir.join("supervisor.sock")).unwrap();
     let hello = Hello {

@@ -1,12 +1,10 @@
 //! The daemon is killed, stands a second time, finds another boot, cannot undo a step; and ends by itself.
 
-use super::{kill, named, pod, start, terminated, tool};
+use super::{Stuck, kill, named, pod, start, terminated, tool};
 use e2e::Node;
 use e2e::node::until;
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 #[test]
@@ -76,23 +74,6 @@ fn r04_an_exit_while_no_daemon_runs_is_told_by_the_next_one() {
     assert_eq!(ended["exitCode"], Value::from(37), "{ended}");
     assert!(ended["finishedAt"].is_string(), "{ended}");
     node.finish();
-}
-
-/// A file that not even root removes, for as long as this lives.
-struct Stuck(PathBuf);
-
-impl Stuck {
-    fn new(path: PathBuf) -> Self {
-        fs::write(&path, "").unwrap();
-        tool(&["chattr", "+i", path.to_str().unwrap()]);
-        Self(path)
-    }
-}
-
-impl Drop for Stuck {
-    fn drop(&mut self) {
-        let _ = Command::new("chattr").arg("-i").arg(&self.0).status();
-    }
 }
 
 #[test]

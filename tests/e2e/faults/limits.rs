@@ -130,3 +130,123 @@ fn r09_a_daemon_that_may_start_no_process_or_thread_says_so_and_recovers() {
     assert!(daemon > 0);
     node.finish();
 }
+
+/// The folder of a process's cgroup in the hierarchy that counts processes.
+fn counted(pid: u32) -> PathBuf {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let v1 = text.lines().find_map(|l| l.split_once(":pids:"));
+    match v1 {
+        Some((_, path)) => PathBuf::from(format!("/sys/fs/cgroup/pids{path}")),
+        None => {
+            let path = text.trim().trim_start_matches("0::");
+            PathBuf::from(format!("/sys/fs/cgroup{path}"))
+        }
+    }
+}
+
+#[test]
+fn r09_a_supervisor_that_may_start_no_process_says_so_and_recovers() {
+    let node = Node::new("r09sup");
+    start(&node, "witness", &pod("witness", "exec sleep 1000"));
+    let supervisor = super::named(&node, "podwright-super")[0];
+    let folder = counted(supervisor);
+    let limit = folder.join("pids.max");
+    let current = || {
+        let text = fs::read_to_string(folder.join("pids.current")).unwrap();
+        text.trim().parse::<usize>().unwrap()
+    };
+    let mut refused = 0;
+    for more in 0..5 {
+        fs::write(&limit, (current() + more).to_string()).unwrap();
+        // A launcher of this pod's own, or none.
+        let said = node.run(&["exec", "witness", "--", "echo", "hello"]);
+        fs::write(&limit, "max").unwrap();
+        match said.status {
+            0 => assert_eq!(said.out, "hello\n"),
+            _ => {
+                assert!(!said.err.is_empty(), "an error without words");
+                refused += 1;
+            }
+        }
+        let again = node.run(&["exec", "witness", "--", "echo", "again"]);
+        assert_eq!(again.ok(), "again\n", "with {more} processes to spare");
+    }
+    assert!(refused > 0, "the limit was never met");
+    assert_eq!(super::named(&node, "podwright-super"), [supervisor]);
+    node.finish();
+}
+
+#[test]
+fn r26_a_daemon_that_starts_with_few_descriptors_works_or_says_so() {
+    let node = Node::new("r26few");
+    start(&node, "witness", &pod("witness", "exec sleep 1000"));
+    for most in (4..40).step_by(3) {
+        kill(node.daemon().expect("a daemon"));
+        let mut command = Command::new("prlimit");
+        command
+            .arg(format!("--nofile={most}:{most}"))
+            .arg(e2e::node::binary("podwright"))
+            .args(["get", "pods"]);
+        for (name, value) in node.command(&[]).get_envs() {
+            command.env(name, value.unwrap_or_default());
+        }
+        let began = Instant::now();
+        // To files: the daemon must not keep a pipe open.
+        let (out, err) = (node.folder().join("few.out"), node.folder().join("few.err"));
+        let status = command
+            .stdin(std::process::Stdio::null())
+            .stdout(fs::File::create(&out).unwrap())
+            .stderr(fs::File::create(&err).unwrap())
+            .status()
+            .unwrap();
+        assert!(
+            began.elapsed() < e2e::patient(Duration::from_secs(40)),
+            "{most}: {:?}",
+            began.elapsed()
+        );
+        let read = |path| fs::read_to_string(path).unwrap();
+        match status.success() {
+            true => assert!(read(&out).contains("witness"), "{most}: {}", read(&out)),
+            false => assert!(!read(&err).is_empty(), "{most}: an error without words"),
+        }
+        // Whatever it did: with room it is all there.
+        if let Some(few) = super::named(&node, "podwright")
+            .into_iter()
+            .find(|p| is_daemon(*p))
+        {
+            kill(few);
+        }
+        assert_eq!(node.status("witness"), "Running", "after {most}");
+    }
+    let said = node.run(&["exec", "witness", "--", "echo", "unharmed"]);
+    assert_eq!(said.ok(), "unharmed\n");
+    node.finish();
+}
+
+fn is_daemon(pid: u32) -> bool {
+    let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split('\0').any(|a| a == "--on-demand")
+}
+
+#[test]
+fn what_the_node_cannot_give_is_told_by_an_event() {
+    let node = Node::new("clamped");
+    // Guaranteed: its score would be -997, which takes CAP_SYS_RESOURCE.
+    let text = pod("p", "exec sleep 4201").replace(
+        "{name: app,",
+        "{name: app, resources: {limits: {cpu: 100m, memory: 64Mi}},",
+    );
+    start(&node, "p", &text);
+    let pid = node.pid_of("4201");
+    let score = fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
+    let said = node.run(&["describe", "pod", "p"]).out;
+    match score.trim() {
+        "-997" => assert!(!said.contains("gives less than asked for"), "{said}"),
+        other => {
+            let told = format!("oom_score_adj -997: clamped to {other}");
+            assert!(said.contains(&told), "{told}: {said}");
+        }
+    }
+    assert!(said.contains("Guaranteed"), "{said}");
+    node.finish();
+}

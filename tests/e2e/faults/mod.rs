@@ -3,14 +3,20 @@
 mod clients;
 mod daemon;
 mod disk;
+mod frozen;
+mod history;
 mod limits;
+mod lost;
+mod objects;
 mod processes;
 mod streams;
+mod table;
 mod upgrade;
 
 use e2e::Node;
 use e2e::node::kill;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A pod of one container that runs this script; no restarts, no grace.
@@ -65,4 +71,26 @@ fn private_memory(pid: u32) -> u64 {
 /// The container's state as `get -o json` has it.
 fn terminated(node: &Node, pod: &str) -> serde_json::Value {
     node.pod(pod)["status"]["containerStatuses"][0]["state"]["terminated"].clone()
+}
+
+/// A file that not even root removes, for as long as this lives.
+struct Stuck(PathBuf);
+
+impl Stuck {
+    fn new(path: PathBuf) -> Self {
+        fs::write(&path, "").unwrap();
+        tool(&["chattr", "+i", path.to_str().unwrap()]);
+        Self(path)
+    }
+
+    /// One that is so already.
+    fn taken(path: PathBuf) -> Self {
+        Self(path)
+    }
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        let _ = Command::new("chattr").arg("-i").arg(&self.0).status();
+    }
 }

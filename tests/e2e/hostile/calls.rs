@@ -6,8 +6,8 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// An image `probe` with the program at /probe.
-fn probe(h: &Hostile) {
+/// The program that asks.
+pub(super) fn program(h: &Hostile) -> Vec<u8> {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/hostile/probe.c");
     let program = h.node.folder().join("probe");
     let built = Command::new("cc")
@@ -21,13 +21,13 @@ fn probe(h: &Hostile) {
         "{}",
         String::from_utf8_lossy(&built.stderr)
     );
-    let bytes = std::fs::read(program).unwrap();
-    import(
-        &h.node,
-        "probe",
-        Layer::default().file("probe", &bytes),
-        json!({}),
-    );
+    std::fs::read(program).unwrap()
+}
+
+/// An image `probe` with the program at /probe.
+fn probe(h: &Hostile) {
+    let layer = Layer::default().file("probe", &program(h));
+    import(&h.node, "probe", layer, json!({}));
 }
 
 /// Names of system calls by number, as the kernel's header has them.

@@ -15,6 +15,7 @@ macro_rules! apart {
 mod calls;
 mod images;
 mod leaks;
+mod rights;
 mod secrets;
 mod table;
 mod volumes;

@@ -65,6 +65,18 @@ static void writable(const char *folder)
 	closedir(dir);
 }
 
+// rights: who this is, whether it can become root, and its capabilities.
+static void rights(void)
+{
+	char line[256];
+	FILE *status = fopen("/proc/self/status", "r");
+	printf("%d %d", geteuid(), getegid());
+	while (status && fgets(line, sizeof line, status))
+		if (!strncmp(line, "CapEff:", 7))
+			printf(" %.16s", line + 8);
+	printf(" %s\n", geteuid() && !setuid(0) ? "became root" : "stays");
+}
+
 int main(int count, char **words)
 {
 	if (count == 2 && !strcmp(words[1], "calls")) {
@@ -72,6 +84,8 @@ int main(int count, char **words)
 	} else if (count == 2 && !strcmp(words[1], "writable")) {
 		writable("/proc");
 		writable("/sys");
+	} else if (count == 2 && !strcmp(words[1], "rights")) {
+		rights();
 	} else {
 		return 64;
 	}

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: soak kills N [--seed S]
-       soak syscalls [--shard I/N] [--sample N] [--seed S] [--resume] [--record] [--only OP[-PROCESS]]...
+       soak syscalls [--shard I/N] [--sample N] [--seed S] [--all] [--resume] [--record TIMES] [--only OP[-PROCESS]]...
        soak exits N
        soak points
        soak recovery [PODS] [ROUNDS]
-       soak threats [ROUNDS]";
+       soak threats [ROUNDS] [ID...]";
 
 /// Set for the run itself, which is a child of PID 1.
 const INSIDE: &str = "PODWRIGHT_SOAK_INSIDE";
@@ -87,7 +87,7 @@ fn tell(tally: &Tally) -> bool {
 fn run(arguments: &[String]) -> Result<bool, String> {
     let mut words = arguments.iter().map(String::as_str);
     let verb = words.next().ok_or(USAGE)?;
-    let mut plain = Vec::new();
+    let (mut plain, mut only) = (Vec::new(), Vec::new());
     let mut seed = 1;
     let mut sample = None;
     let mut options = syscalls::Options {
@@ -96,7 +96,8 @@ fn run(arguments: &[String]) -> Result<bool, String> {
         sample: None,
         resume: false,
         only: Vec::new(),
-        record: false,
+        all: false,
+        record: 0,
         notes: PathBuf::new(),
     };
     while let Some(word) = words.next() {
@@ -109,7 +110,8 @@ fn run(arguments: &[String]) -> Result<bool, String> {
             "--seed" => seed = number(value()?)?,
             "--sample" => sample = Some(number(value()?)?),
             "--resume" => options.resume = true,
-            "--record" => options.record = true,
+            "--all" => options.all = true,
+            "--record" => options.record = u32::try_from(number(value()?)?).unwrap_or(1),
             "--only" => options.only.push(value()?.to_owned()),
             "--shard" => {
                 let text = value()?;
@@ -117,6 +119,7 @@ fn run(arguments: &[String]) -> Result<bool, String> {
                 options.shard = (number(i)? as usize, (number(n)? as usize).max(1));
             }
             other if other.starts_with('-') => return Err(format!("{other}?\n{USAGE}")),
+            id if verb == "threats" && id.starts_with('S') => only.push(id.to_owned()),
             other => plain.push(number(other)?),
         }
     }
@@ -143,10 +146,10 @@ fn run(arguments: &[String]) -> Result<bool, String> {
             };
             let notes: Vec<PathBuf> = notes.filter(noted).collect();
             let merged = syscalls::merge(&options.folder, &notes).map_err(|e| e.to_string())?;
-            println!("{} of {} points covered", merged.1, merged.0);
+            println!("{merged}");
             Ok(true)
         }
-        "threats" => threats::run(plain.first().copied().unwrap_or(2000)),
+        "threats" => threats::run(plain.first().copied().unwrap_or(2000), &only),
         "syscalls" => {
             options.sample = sample.map(|n| (n as usize, seed));
             let (i, n) = options.shard;
@@ -154,8 +157,7 @@ fn run(arguments: &[String]) -> Result<bool, String> {
             std::fs::create_dir_all(&options.folder).map_err(|e| e.to_string())?;
             let tally = syscalls::syscalls(&options);
             let merged = syscalls::merge(&options.folder, std::slice::from_ref(&options.notes));
-            let (points, covered) = merged.map_err(|e| e.to_string())?;
-            eprintln!("\n{covered} of {points} points covered");
+            eprintln!("\n{}", merged.map_err(|e| e.to_string())?);
             Ok(tell(&tally))
         }
         _ => Err(USAGE.to_owned()),

@@ -355,6 +355,69 @@ mod tests {
     }
 
     #[test]
+    fn s22_names_that_are_exchanged_with_links_over_and_over_are_never_written_through() {
+        use rustix::fs::{RenameFlags, renameat_with};
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let set = std::env::var("PODWRIGHT_ROUNDS").ok();
+        let rounds: usize = set.and_then(|n| n.parse().ok()).unwrap_or(100);
+        let dir = tempfile::tempdir().unwrap();
+        let (v, canary) = (dir.path().join("v"), dir.path().join("canary"));
+        fs::create_dir_all(canary.join("d")).unwrap();
+        fs::create_dir(&v).unwrap();
+        for name in ["a", "d/e"] {
+            fs::write(canary.join(name), "canary").unwrap();
+        }
+        let own = |name: &str| fs::metadata(canary.join(name)).unwrap();
+        let before = [own("a"), own("d/e")].map(|m| (m.ino(), m.mtime_nsec(), m.ctime_nsec()));
+        // Links out of the volume, which take the places of what is there.
+        let traps = dir.path().join("traps");
+        fs::create_dir(&traps).unwrap();
+        let names_and_targets = [
+            ("a", canary.join("a")),
+            ("d", canary.join("d")),
+            ("..data", canary.clone()),
+            ("..data_tmp", canary.clone()),
+        ];
+        for (name, target) in &names_and_targets {
+            symlink(target, traps.join(name)).unwrap();
+        }
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    for (name, target) in &names_and_targets {
+                        let (here, trap) = (v.join(name), traps.join(name));
+                        let cwd = rustix::fs::CWD;
+                        // What is not there yet is planted.
+                        if renameat_with(cwd, &trap, cwd, &here, RenameFlags::EXCHANGE).is_err() {
+                            let _ = symlink(target, &here);
+                        }
+                    }
+                }
+            });
+            let mut written = 0;
+            for n in 0..rounds {
+                let (one, two) = (format!("one {n}"), format!("two {n}"));
+                let list = [("a", one.as_str(), 0o644), ("d/e", two.as_str(), 0o600)];
+                // It may fail, being raced; it may not reach out.
+                written += usize::from(put(&v, &list, &format!("t{n}")).is_ok());
+            }
+            stop.store(true, Ordering::Relaxed);
+            assert!(written > 0, "nothing was ever written");
+        });
+        let after = [own("a"), own("d/e")].map(|m| (m.ino(), m.mtime_nsec(), m.ctime_nsec()));
+        assert_eq!(after, before);
+        assert_eq!(
+            (names(&canary), names(&canary.join("d"))),
+            (vec!["a".to_owned(), "d".to_owned()], vec!["e".to_owned()])
+        );
+        // Left alone, it is as it should be.
+        put(&v, &[("a", "last", 0o644)], "end").unwrap();
+        assert_eq!(names(&v), ["..data", "..end", "a"]);
+        assert_eq!(fs::read_to_string(v.join("a")).unwrap(), "last");
+    }
+
+    #[test]
     fn s22_paths_that_lead_elsewhere_are_refused_and_leave_nothing() {
         let dir = tempfile::tempdir().unwrap();
         for path in ["../x", "/x", "a/../../x", "..x", "..data", "", ".", "a\0b"] {

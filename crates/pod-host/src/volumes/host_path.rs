@@ -178,4 +178,48 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn s23_a_path_that_is_exchanged_over_and_over_is_never_taken_for_what_it_is_not() {
+        use rustix::fs::{RenameFlags, renameat_with};
+        use std::os::fd::AsRawFd;
+        use std::sync::atomic::{AtomicBool, Ordering};
+        let set = std::env::var("PODWRIGHT_ROUNDS").ok();
+        let rounds: usize = set.and_then(|n| n.parse().ok()).unwrap_or(500);
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("it")).unwrap();
+        fs::write(at("file"), "x").unwrap();
+        std::os::unix::fs::symlink("/dev/null", at("link")).unwrap();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let cwd = rustix::fs::CWD;
+                while !stop.load(Ordering::Relaxed) {
+                    for other in ["file", "link"] {
+                        renameat_with(cwd, at("it"), cwd, at(other), RenameFlags::EXCHANGE)
+                            .unwrap();
+                    }
+                }
+            });
+            let (mut taken, mut refused) = (0, 0);
+            for n in 0..rounds {
+                let (kind, wanted) = match n % 3 {
+                    0 => (HostPathType::Directory, FileType::Directory),
+                    1 => (HostPathType::FileOrCreate, FileType::RegularFile),
+                    _ => (HostPathType::CharDevice, FileType::CharacterDevice),
+                };
+                match open(&at("it"), kind) {
+                    Ok(fd) => {
+                        let mode = fstat(&fd).unwrap().st_mode;
+                        assert_eq!(FileType::from_raw_mode(mode), wanted, "{}", fd.as_raw_fd());
+                        taken += 1;
+                    }
+                    Err(_) => refused += 1,
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+            assert!(taken > 0 && refused > 0, "{taken} taken, {refused} refused");
+        });
+    }
 }

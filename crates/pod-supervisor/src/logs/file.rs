@@ -162,7 +162,8 @@ fn write(file: &mut File, bytes: &[u8]) -> (usize, Option<io::Error>) {
 
 fn open(path: &Path, fresh: bool) -> io::Result<File> {
     // O_NONBLOCK: opening a FIFO must not wait for a reader; it means nothing for a regular file.
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let mut flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    flags.set(rustix::fs::OFlags::NOFOLLOW, !pod_sys::weakened::is("s20"));
     let file = OpenOptions::new()
         .append(true)
         .create(true)
