@@ -328,7 +328,11 @@ fn end_unhooked(draft: &mut Draft<'_>) -> bool {
 }
 
 /// Cgroup, folders and volumes come before everything else. `false` while one of them cannot be had.
+///
+/// Volumes that cannot be brought up to date (their ConfigMap is gone) hold up nobody whose sandbox runs: they were all there before it was
+/// made, and a pod keeps what it has, as with a kubelet. Told and tried again it is all the same.
 fn lay_ground(draft: &mut Draft<'_>) -> bool {
+    let runs = draft.observed.runtime.sandboxes.iter().any(|s| s.ready);
     let parts = [
         (draft.memory.pod.clone(), Step::EnsurePod),
         (draft.memory.volumes.clone(), Step::PrepareVolumes),
@@ -338,6 +342,9 @@ fn lay_ground(draft: &mut Draft<'_>) -> bool {
             continue;
         }
         if !due(draft, &state, &step) {
+            if step == Step::PrepareVolumes && runs {
+                continue;
+            }
             return false;
         }
         if state != Readiness::Ready {

@@ -740,6 +740,40 @@ fn volumes_that_cannot_be_made_hold_up_the_pod_until_their_sources_come() {
 }
 
 #[test]
+fn a_pod_that_runs_keeps_its_volumes_and_restarts_though_their_sources_are_gone() {
+    let mut runs = one_init("Always");
+    runs.spec.volumes =
+        serde_json::from_value(json!([{ "name": "v", "emptyDir": {} }])).expect("volumes");
+    let mut world = World::new(runs, |name: &str, attempt| match (name, attempt) {
+        ("init", _) => Behaviour::exits(1000, 0),
+        (_, 0) => Behaviour::exits(10_000, 1),
+        _ => Behaviour::forever(),
+    });
+    world.play_until(5.0);
+    assert_eq!(world.phase(), Phase::Running);
+    world.faults.insert("prepare volumes".to_owned(), u32::MAX);
+    // Its ConfigMap is deleted; and another daemon finds it so.
+    world.observed.memory.sources_changed();
+    world.play_until(15.0);
+    world.restart_daemon();
+    world.play_until(40.0);
+    assert_eq!(world.container("app").restart_count, 1);
+    assert!(world.container("app").state.running.is_some());
+    let tries = steps(&world);
+    let tries = tries.iter().filter(|(_, s)| *s == "prepare volumes");
+    assert!(tries.count() >= 3, "it is tried again all the same");
+    assert!(world.events.iter().any(|e| e.1 == "FailedMount"));
+    // A new sandbox needs them.
+    world.lose_sandbox();
+    world.play_until(80.0);
+    assert!(!steps(&world).iter().any(|(_, s)| *s == "run sandbox 1"));
+    world.faults.clear();
+    world.play_until(120.0);
+    assert!(steps(&world).iter().any(|(_, s)| *s == "run sandbox 1"));
+    assert!(world.container("app").state.running.is_some());
+}
+
+#[test]
 fn a_failed_liveness_probe_restarts_a_container_even_under_never_with_its_own_policy() {
     let probed = pod(json!({
         "metadata": { "name": "p", "namespace": "ns", "uid": "u" },
