@@ -15,6 +15,7 @@ use pod_model::config::NetworkMode;
 use pod_model::ids::{PodUid, SandboxId};
 use pod_network::{Bridge, Rules, Subnets};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
@@ -67,6 +68,8 @@ struct Inner {
     /// What a new sandbox gets.
     mode: NetworkMode,
     wire: Option<Wire>,
+    /// Sandboxes that are no more, whose addresses could not be given back: tried again whenever an address is asked for or given back.
+    owed: BTreeSet<String>,
 }
 
 /// The bridge and the names on it.
@@ -145,6 +148,7 @@ impl NodeNetwork {
             choice: options.choice,
             mode,
             wire,
+            owed: BTreeSet::new(),
         };
         Ok(OpenedNetwork {
             network: Self(Arc::new(Mutex::new(inner))),
@@ -182,6 +186,7 @@ impl NodeNetwork {
         let work = self.clone();
         let done = tokio::task::spawn_blocking(move || {
             let mut inner = work.lock();
+            inner.pay();
             let Some(wire) = &mut inner.wire else {
                 return Ok(());
             };
@@ -314,6 +319,7 @@ impl Inner {
     }
 
     fn reserve(&mut self, id: &SandboxId) -> Result<(NetworkMode, Option<Ipv4Addr>)> {
+        self.pay();
         if self.mode != NetworkMode::Bridge || !self.ensure_up()? {
             return Ok((NetworkMode::None, None));
         }
@@ -323,11 +329,31 @@ impl Inner {
         }
     }
 
+    /// Gives back what could not be given back before. What still cannot be stays owed.
+    fn pay(&mut self) {
+        let Some(wire) = self.wire.as_mut().filter(|_| !self.owed.is_empty()) else {
+            return;
+        };
+        self.owed.retain(|id| wire.bridge.detach(id).is_err());
+        if wire.up
+            && !wire.bridge.is_used()
+            && let Err(error) = wire.down()
+        {
+            eprintln!("network: {error:#}");
+        }
+    }
+
     fn detach(&mut self, id: &SandboxId) -> Result<()> {
+        self.owed.remove(id.as_str());
+        self.pay();
         let Some(wire) = &mut self.wire else {
             return Ok(());
         };
-        wire.bridge.detach(id.as_str())?;
+        if let Err(error) = wire.bridge.detach(id.as_str()) {
+            // Whoever asked may not ask again: the sandbox may never have come to be.
+            self.owed.insert(id.as_str().to_owned());
+            return Err(error.into());
+        }
         if wire.up && !wire.bridge.is_used() {
             wire.down()?;
         }

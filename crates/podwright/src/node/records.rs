@@ -3,7 +3,7 @@
 //! ```text
 //! <root>/records/pods/<uid>.json       the pod as it was accepted, and its deletion once that is asked for
 //! <root>/records/memory/<uid>.json     what its task remembers; written a little later, newest value only
-//! <root>/records/configs/<kind>_<namespace>_<name>.json
+//! <root>/records/configs/<kind>_<namespace>_<name>.json     `~<uid>` where the name is too long for a file's
 //! <root>/records/services/<namespace>_<name>.json
 //! ```
 //!
@@ -24,6 +24,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Longest name of a file on the usual file systems (NAME_MAX), in bytes.
+const LONGEST_NAME: usize = 255;
 
 /// A pod on disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -183,12 +186,14 @@ impl Records {
     }
 
     fn config_file(&self, c: &ConfigRecord) -> PathBuf {
-        self.configs.join(format!(
-            "{}_{}_{}.json",
-            c.kind.as_str(),
-            c.namespace,
-            c.name
-        ))
+        let kind = c.kind.as_str();
+        let whole = format!("{kind}_{}_{}.json", c.namespace, c.name);
+        let name = match whole.len() > LONGEST_NAME {
+            false => whole,
+            // The name may have 253 characters. No name has the sign `~`, so this is none of the others'.
+            true => format!("{kind}_{}_~{}.json", c.namespace, c.uid),
+        };
+        self.configs.join(name)
     }
 
     fn pod_file(&self, uid: &PodUid) -> PathBuf {
@@ -425,6 +430,40 @@ mod tests {
         fs::write(&path, &whole).unwrap();
         assert_eq!(records.pods().len(), 2);
         assert!(records.take_damaged().is_empty());
+    }
+
+    #[test]
+    fn a_config_of_the_longest_name_is_kept_replaced_found_again_and_forgotten() {
+        use pod_api::backend::ConfigKind;
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path()).unwrap();
+        let config = |name: String, uid: &str| ConfigRecord {
+            kind: ConfigKind::ConfigMap,
+            namespace: "n".repeat(63),
+            name,
+            uid: uid.to_owned(),
+            created: None,
+            object: Value::Null,
+            data: BTreeMap::new(),
+        };
+        // Two that differ in their last letter only, and one that just fits.
+        let long = |last: &str| format!("{}{last}", "a".repeat(252));
+        let fits = "b".repeat(LONGEST_NAME - "ConfigMap__".len() - 63 - ".json".len());
+        let all = [
+            config(long("x"), "u1"),
+            config(long("y"), "u2"),
+            config(fits, "u3"),
+        ];
+        for _ in 0..2 {
+            for one in &all {
+                records.keep_config(one).unwrap();
+            }
+        }
+        let mut found: Vec<_> = records.configs().into_iter().map(|c| c.uid).collect();
+        found.sort();
+        assert_eq!(found, ["u1", "u2", "u3"]);
+        records.forget_config(&all[0]).unwrap();
+        assert_eq!(records.configs().len(), 2);
     }
 
     #[test]
