@@ -178,6 +178,8 @@ impl<X: Outside> Task<X> {
         }
         let began = tokio::time::Instant::now();
         let end = execute::<X>(&self.world, &self.pod, step, &mut self.queue).await;
+        // News makes the rest of the plan old: a deletion above all, after which nothing may be begun.
+        let news = !end.messages.is_empty() || !self.queue.is_empty();
         for message in end.messages {
             self.take(message);
         }
@@ -194,7 +196,7 @@ impl<X: Outside> Task<X> {
         };
         self.tell(noted.events);
         // What took long has made the facts old.
-        if noted.stop || began.elapsed() >= OLD {
+        if noted.stop || news || began.elapsed() >= OLD {
             std::ops::ControlFlow::Break(())
         } else {
             std::ops::ControlFlow::Continue(())

@@ -63,7 +63,7 @@ async fn play(seed: u64) -> Result<Vec<String>, Wrong> {
     };
     let (handle, task) = pod_task::<Simulated>(world.clone(), script.pod.clone(), Begin::default());
     host.tell(handle.clone());
-    let mut task = tokio::spawn(task);
+    let task = tokio::spawn(task);
     for loss in &script.losses {
         let host = host.clone();
         let after = *loss;
@@ -80,35 +80,53 @@ async fn play(seed: u64) -> Result<Vec<String>, Wrong> {
             host.forget_a_record();
         });
     }
-    // Some lives see the daemon killed and started again half way.
-    if seed.is_multiple_of(3) {
-        tokio::time::sleep(script.delete_at / 2).await;
-        task.abort();
-        let _ = (&mut task).await;
-        let begin = Begin {
-            memory: Some(told.memory()),
-            ..Begin::default()
-        };
-        host.daemon_died();
-        let (again, next) = pod_task::<Simulated>(world, script.pod.clone(), begin);
-        host.tell(again.clone());
-        task = tokio::spawn(next);
-        tokio::time::sleep(script.delete_at / 2).await;
-        host.deletion_begins();
-        again.send(Message::Delete {
-            at: clock.now(),
-            grace_seconds: Some(script.grace),
-        });
-        end(&host, &told, &mut task, again).await
-    } else {
-        tokio::time::sleep(script.delete_at).await;
-        host.deletion_begins();
-        handle.send(Message::Delete {
-            at: clock.now(),
-            grace_seconds: Some(script.grace),
-        });
-        end(&host, &told, &mut task, handle).await
+    let mut turns: Vec<(Duration, Turn)> = script.kills.iter().map(|k| (*k, Turn::Kill)).collect();
+    turns.push((script.delete_at, Turn::Delete));
+    turns.sort();
+    let (mut task, mut handle) = (task, handle);
+    let (began, mut pod) = (tokio::time::Instant::now(), script.pod.clone());
+    for (at, turn) in turns {
+        tokio::time::sleep_until(began + at).await;
+        if task.is_finished() {
+            break;
+        }
+        match turn {
+            Turn::Delete => {
+                host.deletion_begins();
+                pod.metadata.deletion_timestamp = Some(clock.now());
+                pod.metadata.deletion_grace_period_seconds = i64::try_from(script.grace).ok();
+                handle.send(Message::Delete {
+                    at: clock.now(),
+                    grace_seconds: Some(script.grace),
+                });
+                // The task takes the deletion before it may begin anything more.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                host.deletion_asked();
+            }
+            Turn::Kill => {
+                task.abort();
+                let _ = (&mut task).await;
+                host.daemon_died();
+                let begin = Begin {
+                    memory: Some(told.memory()),
+                    ..Begin::default()
+                };
+                let (again, next) = pod_task::<Simulated>(world.clone(), pod.clone(), begin);
+                host.tell(again.clone());
+                (task, handle) = (tokio::spawn(next), again);
+            }
+        }
     }
+    end(&host, &told, &mut task, handle).await
+}
+
+/// What is done to the task from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    /// The daemon is killed, and another takes over.
+    Kill,
+    /// Deletion is asked for.
+    Delete,
 }
 
 async fn end(
@@ -117,9 +135,6 @@ async fn end(
     task: &mut tokio::task::JoinHandle<()>,
     handle: pod_driver::queue::Handle,
 ) -> Result<Vec<String>, Wrong> {
-    // The task takes the deletion before it may start anything more.
-    tokio::time::sleep(Duration::from_millis(1)).await;
-    host.deletion_asked();
     let ended = tokio::time::timeout(REMOVED_WITHIN, task).await;
     drop(handle);
     let problem = match ended {

@@ -23,6 +23,7 @@ struct End {
 /// One container's life so far.
 #[derive(Debug, Default)]
 struct Past {
+    app: bool,
     attempt: Option<u32>,
     sandbox: Option<SandboxId>,
     end: Option<End>,
@@ -58,9 +59,26 @@ pub struct Started<'a> {
     pub deleted: bool,
     /// Whether a container of that name runs.
     pub running: &'a dyn Fn(&str) -> bool,
+    /// Whether nothing has gone wrong, so that what is due comes in time.
+    pub in_time: bool,
     /// The time.
     pub now: Instant,
 }
+
+/// A start that has come about.
+pub struct Begun<'a> {
+    /// Which container.
+    pub name: &'a str,
+    /// Which attempt of it.
+    pub attempt: u32,
+    /// In which sandbox.
+    pub sandbox: &'a SandboxId,
+    /// Whether it is an app.
+    pub app: bool,
+}
+
+/// How much later than its back-off an app may start again where nothing fails: what others of its pod take meanwhile, hooks above all.
+const LATE: Duration = Duration::from_secs(60);
 
 impl Ledger {
     /// A container ended.
@@ -90,8 +108,8 @@ impl Ledger {
         }
     }
 
-    /// Enters a start; gives what is wrong about it.
-    pub fn start(&mut self, asked: &Started<'_>) -> Vec<String> {
+    /// What is wrong about a start that is asked for.
+    pub fn check(&self, asked: &Started<'_>) -> Vec<String> {
         let mut wrong = Vec::new();
         let name = asked.name;
         if asked.deleted {
@@ -105,13 +123,24 @@ impl Ledger {
         }
         wrong.extend(self.order(asked));
         wrong.extend(self.again(asked));
-        let kind = asked.pod.spec.find(name).map(|(kind, _, _)| kind);
-        self.apps_ran |= kind == Some(ContainerKind::App);
-        let past = self.past.entry(name.to_owned()).or_default();
-        past.attempt = Some(asked.attempt);
-        past.sandbox = Some(asked.sandbox.clone());
-        past.end = None;
         wrong
+    }
+
+    /// Enters a start.
+    pub fn begun(&mut self, begun: &Begun<'_>, now: Instant) {
+        self.apps_ran |= begun.app;
+        let past = self.past.entry(begun.name.to_owned()).or_default();
+        if let (Some(end), true) = (past.end, past.sandbox.as_ref() == Some(begun.sandbox)) {
+            let next = match past.live_wait(end) {
+                None => FIRST,
+                Some(wait) => (wait * 2).min(LONGEST),
+            };
+            past.wait = Some((next, now));
+        }
+        past.app = begun.app;
+        past.attempt = Some(begun.attempt);
+        past.sandbox = Some(begun.sandbox.clone());
+        past.end = None;
     }
 
     /// Every init container before it has done its work; every sidecar before it runs and is up.
@@ -148,10 +177,10 @@ impl Ledger {
     }
 
     /// What its policy, its number and its back-off say of another attempt.
-    fn again(&mut self, asked: &Started<'_>) -> Vec<String> {
+    fn again(&self, asked: &Started<'_>) -> Vec<String> {
         let name = asked.name;
         let mut wrong = Vec::new();
-        let Some(past) = self.past.get_mut(name) else {
+        let Some(past) = self.past.get(name) else {
             return wrong;
         };
         if past.attempt.is_some_and(|last| asked.attempt <= last) {
@@ -164,11 +193,10 @@ impl Ledger {
         let (Some(end), true) = (past.end, past.sandbox.as_ref() == Some(asked.sandbox)) else {
             return wrong;
         };
-        let sidecar = asked
-            .pod
-            .spec
-            .find(name)
-            .is_some_and(|(_, _, c)| c.is_sidecar());
+        let (kind, sidecar) = match asked.pod.spec.find(name) {
+            Some((kind, _, container)) => (Some(kind), container.is_sidecar()),
+            None => (None, false),
+        };
         if !sidecar && !self.lost.contains(name) {
             let policy = asked.pod.spec.restart();
             if policy == RestartPolicy::Never {
@@ -180,23 +208,42 @@ impl Ledger {
                 ));
             }
         }
-        let live = past
-            .wait
-            .filter(|(_, since)| end.at.saturating_duration_since(*since) <= VOID_AFTER);
-        let next = match live {
-            None => FIRST,
-            Some((wait, _)) => {
-                if asked.now < end.at + wait {
-                    wrong.push(format!(
-                        "{name} was started again {:?} after its end, before its back-off of {wait:?}",
-                        asked.now - end.at
-                    ));
-                }
-                (wait * 2).min(LONGEST)
-            }
-        };
-        past.wait = Some((next, asked.now));
+        let wait = past.live_wait(end).unwrap_or_default();
+        if asked.now < end.at + wait {
+            wrong.push(format!(
+                "{name} was started again {:?} after its end, before its back-off of {wait:?}",
+                asked.now - end.at
+            ));
+        }
+        if asked.in_time && kind == Some(ContainerKind::App) && asked.now > end.at + wait + LATE {
+            wrong.push(format!(
+                "{name} was started again {:?} after its end, long after its back-off of {wait:?}",
+                asked.now - end.at
+            ));
+        }
         wrong
+    }
+
+    /// Which apps should have started again by now, where all that end are started again and nothing fails.
+    pub fn overdue(&self, now: Instant) -> Vec<String> {
+        let late = |past: &Past| {
+            let end = past.end?;
+            let due = end.at + past.live_wait(end).unwrap_or_default() + LATE;
+            (now > due).then(|| now - due)
+        };
+        let each = self.past.iter().filter(|(_, past)| past.app);
+        each.filter_map(|(name, past)| Some((name, late(past)?)))
+            .map(|(name, by)| format!("{name} should have started again {by:?} ago"))
+            .collect()
+    }
+}
+
+impl Past {
+    /// What it has to wait after that end, if anything.
+    fn live_wait(&self, end: End) -> Option<Duration> {
+        self.wait
+            .filter(|(_, since)| end.at.saturating_duration_since(*since) <= VOID_AFTER)
+            .map(|(wait, _)| wait)
     }
 }
 

@@ -42,6 +42,10 @@ pub struct Script {
     pub forgets: Vec<Duration>,
     /// How late the task hears of what happens, at most; what it hears, it may hear twice.
     pub hears_late: Duration,
+    /// How long a verb of the host takes, at most, before its effect and again before its answer: meanwhile the world goes on.
+    pub slow: Duration,
+    /// When the daemon is killed and started again, each time, whatever it is at: a verb that has had no effect yet has none.
+    pub kills: Vec<Duration>,
     /// When deletion is asked for.
     pub delete_at: Duration,
     /// With which grace.
@@ -49,6 +53,12 @@ pub struct Script {
 }
 
 impl Script {
+    /// Whether nothing is lost, fails or is killed: then what is due comes in time.
+    pub fn is_faultless(&self) -> bool {
+        let lost = [&self.losses, &self.forgets, &self.kills];
+        self.fail_before == 0 && self.fail_after == 0 && lost.iter().all(|l| l.is_empty())
+    }
+
     /// The script of that seed.
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
@@ -111,6 +121,15 @@ impl Script {
         };
         let losses = times(4, &mut rng);
         let forgets = times(5, &mut rng);
+        let delete_at = Duration::from_millis(rng.u64(1..1_500_000));
+        // Some kills come while the pod is being taken away.
+        let lifetime = u64::try_from(delete_at.as_millis()).unwrap_or(1) + 15_000;
+        let kills = match rng.u32(0..3) {
+            0 => (0..rng.usize(1..4))
+                .map(|_| Duration::from_millis(rng.u64(0..lifetime)))
+                .collect(),
+            _ => Vec::new(),
+        };
         Self {
             pod,
             runs,
@@ -119,7 +138,13 @@ impl Script {
             losses,
             forgets,
             hears_late: Duration::from_millis(if rng.bool() { rng.u64(1..800) } else { 0 }),
-            delete_at: Duration::from_millis(rng.u64(1..1_500_000)),
+            slow: Duration::from_millis(match rng.u32(0..3) {
+                0 => rng.u64(1..2_000),
+                1 => rng.u64(1..60),
+                _ => 0,
+            }),
+            kills,
+            delete_at,
             grace: rng.u64(0..30),
         }
     }
