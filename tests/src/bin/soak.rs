@@ -1,11 +1,12 @@
 //! Long runs that break a node on purpose: `hack/soak` starts them in namespaces of their own, of which this program is PID 1.
 
+use e2e::soak::processes::Who;
 use e2e::soak::tally::Tally;
 use e2e::soak::{exits, kills, recovery, syscalls, threats};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const USAGE: &str = "usage: soak kills N [--seed S]
+const USAGE: &str = "usage: soak kills N [--seed S] [--only daemon|supervisor|launcher]
        soak syscalls [--shard I/N] [--sample N] [--seed S] [--all] [--resume] [--record TIMES] [--only OP[-PROCESS]]...
        soak exits N
        soak points
@@ -127,7 +128,15 @@ fn run(arguments: &[String]) -> Result<bool, String> {
         n.map_or(Ok(or), |n| u32::try_from(*n).map_err(|e| e.to_string()))
     };
     match verb {
-        "kills" => Ok(tell(&kills::kills(*plain.first().ok_or(USAGE)?, seed))),
+        "kills" => {
+            let who = |o: &String| Who::ALL.into_iter().find(|w| w.as_str() == o);
+            let only = match options.only.first() {
+                Some(o) => Some(who(o).ok_or(USAGE)?),
+                None => None,
+            };
+            let count = *plain.first().ok_or(USAGE)?;
+            Ok(tell(&kills::kills(count, seed, only)))
+        }
         "exits" => {
             let found = exits::exits(*plain.first().ok_or(USAGE)?);
             println!("{found}");
@@ -146,18 +155,23 @@ fn run(arguments: &[String]) -> Result<bool, String> {
             };
             let notes: Vec<PathBuf> = notes.filter(noted).collect();
             let merged = syscalls::merge(&options.folder, &notes).map_err(|e| e.to_string())?;
+            for note in notes {
+                std::fs::remove_file(note).map_err(|e| e.to_string())?;
+            }
             println!("{merged}");
             Ok(true)
         }
         "threats" => threats::run(plain.first().copied().unwrap_or(2000), &only),
         "syscalls" => {
             options.sample = sample.map(|n| (n as usize, seed));
-            let (i, n) = options.shard;
-            options.notes = options.folder.join(format!("notes-{i}-of-{n}"));
+            let (shard, shards) = options.shard;
+            options.notes = options.folder.join(format!("notes-{shard}-of-{shards}"));
             std::fs::create_dir_all(&options.folder).map_err(|e| e.to_string())?;
             let tally = syscalls::syscalls(&options);
-            let merged = syscalls::merge(&options.folder, std::slice::from_ref(&options.notes));
-            eprintln!("\n{}", merged.map_err(|e| e.to_string())?);
+            if options.sample.is_none() && shards == 1 {
+                let merged = syscalls::merge(&options.folder, std::slice::from_ref(&options.notes));
+                eprintln!("\n{}", merged.map_err(|e| e.to_string())?);
+            }
             Ok(tell(&tally))
         }
         _ => Err(USAGE.to_owned()),

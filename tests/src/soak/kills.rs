@@ -12,8 +12,9 @@ const LOOK: Duration = Duration::from_millis(700);
 /// The whole leak check comes after so many pods; a cheap one after each.
 const EVERY: u64 = 50;
 
-/// Kills `count` times: daemon, supervisor, launcher, or daemon and supervisor at once, while something is done with a pod.
-pub fn kills(count: u64, seed: u64) -> Tally {
+/// Kills `count` times: daemon, supervisor, launcher, or daemon and supervisor at once, while something is done with a pod. `only`: nothing
+/// but this is killed.
+pub fn kills(count: u64, seed: u64, only: Option<Who>) -> Tally {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut tally = Tally::default();
     let node = Node::new(&life::unique());
@@ -29,6 +30,7 @@ pub fn kills(count: u64, seed: u64) -> Tally {
             9..=10 => &[Who::Launcher],
             _ => &[Who::Daemon, Who::Supervisor],
         };
+        let killed = only.as_ref().map_or(killed, std::slice::from_ref);
         let wait = Duration::from_micros(random.u64(..longest(op)));
         let names: Vec<&str> = killed.iter().map(|w| w.as_str()).collect();
         let what = format!(

@@ -27,6 +27,9 @@ const EXEC: i32 = 5;
 /// How long any one thing may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a container is only looked at before the daemon is asked about it.
+const ASK: Duration = Duration::from_millis(500);
+
 /// How long what is being removed may take to be gone.
 const SWEEP: Duration = Duration::from_secs(10);
 
@@ -186,26 +189,49 @@ impl<'n> Life<'n> {
         (status == 0).then(|| serde_json::from_str(&text).ok())?
     }
 
-    /// The volume of the pod, once it is there.
-    fn volume(&self, pod: &Value) -> Option<PathBuf> {
-        let uid = pod["metadata"]["uid"].as_str()?;
-        let volumes = self.node.root().join("pods").join(uid).join("volumes");
-        let place = volumes.join("kubernetes.io~empty-dir/v");
-        place.is_dir().then_some(place)
+    /// The volume of the pod, once it is there: no other pod has one at the time.
+    fn volume(&self) -> Option<PathBuf> {
+        let pods = fs::read_dir(self.node.root().join("pods"));
+        let pods = pods.into_iter().flatten().flatten();
+        let mut found = pods
+            .map(|pod| pod.path().join("volumes/kubernetes.io~empty-dir/v"))
+            .filter(|v| v.is_dir());
+        found.next()
     }
 
     fn open(&self, gate: &str) -> Result<(), String> {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
-            // A daemon that is killed just now cannot be asked; the next one can.
-            if let Some(volume) = self.pod().and_then(|pod| self.volume(&pod)) {
+            if let Some(volume) = self.volume() {
                 return File::create(volume.join(gate))
                     .map(drop)
                     .map_err(|e| format!("gate {gate}: {e}"));
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(5));
         }
         Err("the pod's volume is not made".to_owned())
+    }
+
+    /// How often each container began.
+    fn runs(&self, name: &str) -> usize {
+        let volume = self.volume();
+        let runs = volume.and_then(|v| fs::read_to_string(v.join("runs")).ok());
+        let runs = runs.unwrap_or_default();
+        runs.lines().filter(|l| *l == name).count()
+    }
+
+    /// Waits until a container runs, as it says itself and as the daemon says. It is asked seldom while nothing has been said.
+    fn wait_running(&self, name: &str, list: &str) -> Result<(), String> {
+        let end = Instant::now() + ASK;
+        while self.runs(name) == 0 && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let done = |p: &Value| running(p, list) || ended(p);
+        let pod = self.wait(name, done)?;
+        match running(&pod, list) {
+            true => Ok(()),
+            false => Err(format!("the pod has ended: {}", pod["status"])),
+        }
     }
 
     fn wait(&self, what: &str, done: impl Fn(&Value) -> bool) -> Result<Value, String> {
@@ -223,30 +249,53 @@ impl<'n> Life<'n> {
         }
     }
 
-    /// Brings the pod to where `op` can be done.
+    /// Brings a new pod to where `op` can be done.
     pub fn before(&self, op: Op) -> Result<(), String> {
-        let file = self.manifest();
+        self.ready(Op::Create)?;
         if op == Op::Create {
             return Ok(());
         }
-        self.succeed(&["create", "-f", &file])?;
-        self.wait("its init container", |p| {
-            running(p, "initContainerStatuses")
-        })?;
+        self.succeed(&["create", "-f", &self.path()])?;
+        self.ready(Op::Start)?;
         if op == Op::Start {
             return Ok(());
         }
         self.open("init")?;
-        self.wait("its app", |p| running(p, "containerStatuses"))?;
-        match op {
-            Op::Delete => {
-                self.open("app")?;
-                self.wait("its end", ended).map(drop)
-            }
-            // A launcher waits for a second after it.
-            Op::Exec => self.succeed(&["exec", &self.name, "-c", "app", "--", "true"]),
-            _ => Ok(()),
+        if op == Op::Delete {
+            self.ready(Op::Run)?;
+            self.open("app")?;
         }
+        self.ready(op)
+    }
+
+    /// Waits until `op` can be done, once what comes before it in a life has been.
+    pub fn ready(&self, op: Op) -> Result<(), String> {
+        match op {
+            Op::Create => {
+                self.manifest();
+                Ok(())
+            }
+            Op::Start => self.wait_running("init", "initContainerStatuses"),
+            Op::Run | Op::Exec | Op::End | Op::Stop => {
+                self.wait_running("app", "containerStatuses")
+            }
+            Op::Delete => self.wait("its end", ended).map(drop),
+        }
+    }
+
+    /// Has a launcher wait for the next exec: one does for a second after another.
+    pub fn launcher_ahead(&self) -> Result<(), String> {
+        self.succeed(&["exec", &self.name, "-c", "app", "--", "true"])
+    }
+
+    /// Whether the pod has ended, in whatever way.
+    pub fn has_ended(&self) -> bool {
+        self.pod().is_some_and(|p| ended(&p))
+    }
+
+    fn path(&self) -> String {
+        let path = self.node.folder().join(format!("{}.yaml", self.name));
+        path.display().to_string()
     }
 
     fn succeed(&self, arguments: &[&str]) -> Result<(), String> {
@@ -265,16 +314,7 @@ impl<'n> Life<'n> {
                 .ok_or_else(|| "a command could not be started".to_owned())
         };
         match op {
-            Op::Create => begun(&[
-                "create",
-                "-f",
-                &self
-                    .node
-                    .folder()
-                    .join(format!("{}.yaml", self.name))
-                    .display()
-                    .to_string(),
-            ]),
+            Op::Create => begun(&["create", "-f", &self.path()]),
             Op::Start => self.open("init").map(|()| None),
             Op::Run => Ok(None),
             Op::Exec => begun(&["exec", &self.name, "-c", "app", "--", "sh", "-c", "exit 5"]),
@@ -283,36 +323,27 @@ impl<'n> Life<'n> {
         }
     }
 
-    /// Waits until `op` has come to its end with nothing killed.
-    pub fn after(&self, op: Op, begun: Option<Begun>) -> Result<(), String> {
-        if let Some(begun) = begun {
-            finish(begun, PATIENCE).ok_or("the command hung")?;
-        }
-        match op {
-            Op::Create => self
-                .wait("its init container", |p| {
-                    running(p, "initContainerStatuses")
-                })
-                .map(drop),
-            Op::Start => self
-                .wait("its app", |p| running(p, "containerStatuses"))
-                .map(drop),
-            Op::End => self.wait("its end", ended).map(drop),
-            Op::Run | Op::Exec | Op::Stop | Op::Delete => Ok(()),
+    /// Waits for the client of an operation with which nothing was killed.
+    pub fn ended(&self, begun: Option<Begun>) -> Result<(), String> {
+        match begun.map(|b| finish(b, PATIENCE)) {
+            None | Some(Some((0, _))) => Ok(()),
+            // The exec's own code.
+            Some(Some((EXEC, _))) => Ok(()),
+            Some(Some((status, text))) => Err(format!("ended with {status}: {text}")),
+            Some(None) => Err("the command hung".to_owned()),
         }
     }
 
-    /// Whether `op` has come to its end.
+    /// Whether `op` has come to its end. Cheap: it is asked again and again.
     pub fn is_over(&self, op: Op, begun: &mut Option<Begun>) -> bool {
         let client = begun
             .as_mut()
             .is_none_or(|b| b.0.try_wait().is_ok_and(|s| s.is_some()));
-        let pod = || self.pod().unwrap_or_default();
         client
             && match op {
-                Op::Create => running(&pod(), "initContainerStatuses"),
-                Op::Start => running(&pod(), "containerStatuses"),
-                Op::End => ended(&pod()),
+                Op::Create => self.runs("init") > 0,
+                Op::Start => self.runs("app") > 0,
+                Op::End => self.has_ended(),
                 Op::Run | Op::Exec | Op::Stop | Op::Delete => true,
             }
     }
@@ -327,10 +358,27 @@ impl<'n> Life<'n> {
         begun: Option<Begun>,
         tally: &mut Tally,
     ) {
-        let since = Instant::now();
-        if let Err(problem) = self.check(what, op, killed, begun, since, tally) {
+        let settled = self.settle(op, killed, begun, tally);
+        let done = settled.and_then(|()| match op.deletes() {
+            true => Ok(()),
+            false => self.to_its_end(what, killed, tally),
+        });
+        if let Err(problem) = done {
             tally.leak(what, &problem);
-            let _ = self.say(&["delete", "pod", &self.name, "--grace-period=0"]);
+        }
+        self.clear(what, tally);
+    }
+
+    /// Deletes the pod if it is there; nothing of it may be left.
+    pub fn clear(&self, what: &str, tally: &mut Tally) {
+        let gone = |text: &str| text.contains("NotFound") || text.contains("not found");
+        match self.say(&["delete", "pod", &self.name]) {
+            Some((status, text)) if status == 0 || gone(&text) => {}
+            Some((status, text)) => {
+                tally.leak(what, &format!("its deletion ended with {status}: {text}"));
+                let _ = self.say(&["delete", "pod", &self.name, "--grace-period=0"]);
+            }
+            None => tally.leak(what, "its deletion hung"),
         }
         let end = Instant::now() + SWEEP;
         let left = loop {
@@ -338,25 +386,25 @@ impl<'n> Life<'n> {
             if left.is_empty() || Instant::now() > end {
                 break left;
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(5));
         };
         if !left.is_empty() {
             tally.leak(what, &format!("left: {}", left.join("; ")));
             self.empty.told.borrow_mut().extend(left);
         }
-        let file = self.node.folder().join(format!("{}.yaml", self.name));
-        let _ = fs::remove_file(file);
+        let _ = fs::remove_file(self.path());
     }
 
-    fn check(
+    /// After a kill while `op` was done: its client does not hang, the next daemon answers, nothing is shown as running that does not, the
+    /// same request again succeeds, and nothing ran twice.
+    pub fn settle(
         &self,
-        what: &str,
         op: Op,
         killed: &[Who],
         begun: Option<Begun>,
-        since: Instant,
         tally: &mut Tally,
     ) -> Result<(), String> {
+        let since = Instant::now();
         // Its client may fail: it lost its daemon. It may not hang.
         if let Some(begun) = begun {
             finish(begun, PATIENCE).ok_or("the command hung")?;
@@ -368,9 +416,15 @@ impl<'n> Life<'n> {
         }
         self.no_ghost(since)?;
         self.again(op)?;
-        if !op.deletes() {
-            self.to_its_end(what, killed, tally)?;
-            self.succeed(&["delete", "pod", &self.name])?;
+        self.ran_once()
+    }
+
+    fn ran_once(&self) -> Result<(), String> {
+        for name in ["init", "app"] {
+            let times = self.runs(name);
+            if times > 1 {
+                return Err(format!("container {name} ran {times} times"));
+            }
         }
         Ok(())
     }
@@ -386,12 +440,9 @@ impl<'n> Life<'n> {
             None => Err(format!("again, {arguments:?} hung")),
         };
         match op {
-            Op::Create => {
-                let file = self.node.folder().join(format!("{}.yaml", self.name));
-                said(&["create", "-f", &file.display().to_string()], &|s, t| {
-                    s == 0 || t.contains("already exists")
-                })
-            }
+            Op::Create => said(&["create", "-f", &self.path()], &|s, t| {
+                s == 0 || t.contains("already exists")
+            }),
             Op::Exec => {
                 let up = self.pod().is_some_and(|p| running(&p, "containerStatuses"));
                 let command = ["exec", &self.name, "-c", "app", "--", "sh", "-c", "exit 5"];
@@ -431,13 +482,19 @@ impl<'n> Life<'n> {
         }
     }
 
-    fn to_its_end(&self, what: &str, killed: &[Who], tally: &mut Tally) -> Result<(), String> {
-        let over = |p: &Value| ended(p);
-        if !self.pod().is_some_and(|p| over(&p)) {
+    /// Lets the pod come to its end: each container ended with its own code, and ran once.
+    pub fn to_its_end(&self, what: &str, killed: &[Who], tally: &mut Tally) -> Result<(), String> {
+        if !self.has_ended() {
             self.open("init")?;
             self.open("app")?;
         }
-        let pod = self.wait("its end", over)?;
+        let pod = self.wait("its end", ended)?;
+        self.codes(&pod, what, killed, tally);
+        self.ran_once()
+    }
+
+    /// Whether each container that has ended did so with its own code. `killed`: what was killed at one moment.
+    fn codes(&self, pod: &Value, what: &str, killed: &[Who], tally: &mut Tally) {
         let rule = killed.len() > 1;
         for (list, wanted) in [("initContainerStatuses", 0), ("containerStatuses", APP)] {
             let container = &pod["status"][list][0];
@@ -463,16 +520,6 @@ impl<'n> Life<'n> {
                 }
             }
         }
-        if let Some(volume) = self.volume(&pod) {
-            let runs = fs::read_to_string(volume.join("runs")).unwrap_or_default();
-            for name in ["init", "app"] {
-                let times = runs.lines().filter(|l| *l == name).count();
-                if times > 1 {
-                    return Err(format!("container {name} ran {times} times"));
-                }
-            }
-        }
-        Ok(())
     }
 
     /// What is there that was not there when the node had no pod.
