@@ -60,7 +60,11 @@ fn succeeded(node: &Node, old: i32) {
         let fresh = !supervisors(node).is_empty() && !supervisors(node).contains(&old);
         fresh && node.run(&["exec", "s", "-c", "app", "--", "true"]).status == 0
     });
-    assert!(begun.elapsed() < e2e::patient(10 * MOST), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < e2e::patient(10 * MOST),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 fn terminated(node: &Node) -> Value {
@@ -184,7 +188,11 @@ fn r03_a_container_that_ends_while_both_are_dead_is_never_shown_as_running_or_as
     });
     let begun = Instant::now();
     node.wait_status("s", &["Error", "ContainerStatusUnknown"]);
-    assert!(begun.elapsed() < e2e::patient(5 * MOST), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < e2e::patient(5 * MOST),
+        "{:?}",
+        begun.elapsed()
+    );
     let ended = terminated(&node);
     assert_eq!(ended["exitCode"], Value::from(255), "{ended}");
     assert_eq!(
@@ -388,12 +396,11 @@ fn r10_a_supervisor_is_outside_its_pod_and_the_last_to_be_killed_for_memory() {
         text.trim().parse::<i32>().unwrap()
     };
     // As low as this node lets it be: lower cannot be written by anybody with our rights.
-    let lower = fs::write(
-        format!("/proc/{pid}/oom_score_adj"),
-        (score(pid) - 1).to_string(),
-    );
-    assert!(score(pid) == -998 || lower.is_err(), "{}", score(pid));
-    assert!(score(pid) <= score(node.pid_of("1000").cast_signed()));
+    let found = score(pid);
+    let place = format!("/proc/{pid}/oom_score_adj");
+    let lower = fs::write(&place, (found - 1).to_string());
+    assert!(found == -998 || lower.is_err(), "{found}");
+    assert!(found <= score(node.pid_of("1000").cast_signed()));
     node.finish();
 }
 

@@ -30,7 +30,7 @@ fn in_the_guest() {
 fn podwright(arguments: &[&str]) -> (i32, String, String) {
     // Output goes to files: a pipe would wait for the daemon too.
     let (out, err) = ("/tmp/boots.out", "/tmp/boots.err");
-    let status = Command::new(e2e::node::binary("podwright"))
+    let mut child = Command::new(e2e::node::binary("podwright"))
         .args(arguments)
         .env("PODWRIGHT_ROOT", Path::new(DISK).join("root"))
         .env("PODWRIGHT_RUN", RUN)
@@ -40,9 +40,22 @@ fn podwright(arguments: &[&str]) -> (i32, String, String) {
         .stdin(Stdio::null())
         .stdout(File::create(out).unwrap())
         .stderr(File::create(err).unwrap())
-        .status()
+        .spawn()
         .unwrap();
     let text = |path| fs::read_to_string(path).unwrap();
+    let end = Instant::now() + e2e::patient(PATIENCE);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > end {
+            let _ = child.kill();
+            let log = fs::read_to_string(format!("{RUN}/node.log")).unwrap_or_default();
+            let said = format!("{}\n{}\nnode.log:\n{log}", text(out), text(err));
+            panic!("podwright {} does not end\n{said}", arguments.join(" "));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
     (status.code().unwrap_or(-1), text(out), text(err))
 }
 

@@ -207,8 +207,17 @@ fn r29_exec_is_allowed_in_the_grace_period_ends_with_the_container_and_is_refuse
         "p",
         &pod("p", "trap '' TERM; while true; do sleep 0.05; done"),
     );
-    node.run(&["delete", "pod", "p", "--grace-period", "3", "--wait=false"])
-        .ok();
+    // Long enough to ask something meanwhile.
+    let grace = e2e::patient(Duration::from_secs(3)).as_secs().to_string();
+    node.run(&[
+        "delete",
+        "pod",
+        "p",
+        "--grace-period",
+        &grace,
+        "--wait=false",
+    ])
+    .ok();
     node.wait_status("p", &["Terminating"]);
     assert_eq!(
         node.run(&["exec", "p", "--", "echo", "still here"]).ok(),
