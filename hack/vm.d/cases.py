@@ -15,7 +15,7 @@ import image
 LABELS = os.path.join(image.TOP, "tests/labels")
 
 # No single case takes that long, in seconds, nor does a boot.
-CASE_PATIENCE = 180
+CASE_PATIENCE = 240
 # The whole run with all its guests takes no longer, in seconds; a case that runs then has failed, and is named.
 RUN_PATIENCE = 15 * 60
 # Building the cases takes no longer, in seconds.

@@ -13,7 +13,7 @@ TARGET = os.environ.get("CARGO_TARGET_DIR") or os.path.join(TOP, "target")
 CACHE = os.path.join(TARGET, "vm")
 
 # Debian packages that the rig needs; no graphical interface comes with them.
-PACKAGES = "qemu-system-x86 kmod busybox e2fsprogs util-linux iproute2 nftables procps strace".split()
+PACKAGES = "qemu-system-x86 kmod busybox e2fsprogs util-linux bsdutils iproute2 nftables procps strace".split()
 
 # The package whose dependency is the newest cloud kernel.
 KERNEL = "linux-image-cloud-amd64"
@@ -22,14 +22,18 @@ KERNEL = "linux-image-cloud-amd64"
 DOWNLOAD_PATIENCE = 600
 
 # Modules that are loaded at boot; what they need comes with them.
-AT_BOOT = ["virtio_pci", "virtio_console", "virtio_blk", "virtio_rng", "overlay"]
+AT_BOOT = ["virtio_pci", "virtio_console", "virtio_blk", "virtio_rng", "overlay", "loop"]
 # Modules that the kernel may ask for by itself later.
 ON_DEMAND = """veth bridge br_netfilter dummy tun macvlan ipvlan nf_tables nft_chain_nat nft_masq nft_nat nft_redir nft_ct nft_fib nft_fib_inet nft_fib_ipv4
 nft_fib_ipv6 nft_reject nft_reject_inet nft_reject_ipv4 nft_reject_ipv6 nft_limit nft_log nft_hash nft_numgen nft_compat nf_conntrack nf_conntrack_netlink nf_nat
 nfnetlink fuse loop squashfs dm_mod xt_MASQUERADE xt_conntrack xt_comment xt_mark""".split()
 
 # Programs of the machine itself that tests and people want; busybox has a lesser one of some of them.
-PROGRAMS = "mount umount unshare nsenter setpriv findmnt lsns flock cp tar sha256sum stat kill ps ip nft strace".split()
+PROGRAMS = "mount umount unshare nsenter setpriv prlimit findmnt lsns losetup flock script ipcmk ipcrm cp tar grep sha256sum stat kill ps ip nft strace".split()
+
+
+# Folders of images that hack/ makes beside the programs.
+IMAGES = ("busybox-image", "walkthrough-images")
 
 
 class Missing(Exception):
@@ -208,9 +212,9 @@ def initramfs(path, dist, job, cases=None, programs=(), files=()):
     """Writes an initramfs: the guest's root in /guest. `job` is text for /job/run, or None for a shell; `cases` is the program
     of the end-to-end cases; `programs` go to /usr/bin, `files` are pairs of source and place."""
     folder = kernel()
-    missing = [p for p in ("podwright", "podwright-supervisor", "podwright-launch", "podwright-pause", "busybox-image") if not os.path.exists(os.path.join(dist, p))]
+    missing = [p for p in ("podwright", "podwright-supervisor", "podwright-launch", "podwright-pause", "podwright-dns", *IMAGES) if not os.path.exists(os.path.join(dist, p))]
     if missing:
-        raise Missing(f"{dist} lacks {', '.join(missing)}: run hack/build (and hack/busybox-image {dist}/busybox-image)")
+        raise Missing(f"{dist} lacks {', '.join(missing)}: run hack/build, hack/busybox-image {dist}/busybox-image, and hack/walkthrough-images {dist}/walkthrough-images")
     release, wanted = modules(folder)
     with open(path, "wb") as out:
         archive = Archive(out)
@@ -248,7 +252,8 @@ def initramfs(path, dist, job, cases=None, programs=(), files=()):
             path = os.path.join(dist, name)
             if name.startswith("podwright"):
                 program("dist/" + name, path)
-        archive.tree("guest/dist/busybox-image", os.path.join(dist, "busybox-image"))
+            elif name in IMAGES:
+                archive.tree("guest/dist/" + name, path)
         if cases:
             program("usr/bin/e2e", cases)
         for source in programs:
