@@ -8,6 +8,7 @@
 //!
 //! Nothing here decides: the driver says what to do, and is told what happened. What a daemon must find again stands in the run folder.
 
+mod apparmor;
 mod bundle;
 mod cgroup;
 mod exit;

@@ -1,5 +1,6 @@
 //! What this node is and may do, read once.
 
+use crate::apparmor;
 use crate::cgroup::Layout;
 use pod_model::ids::CgroupPath;
 use pod_oci::{HostDevice, Machine, NodeFacts};
@@ -29,6 +30,7 @@ pub(crate) fn gather(layout: &Layout, cgroup_root: &CgroupPath) -> io::Result<No
         thermal_throttle: thermal(Path::new("/sys/devices/system/cpu")),
         devices: devices(Path::new("/dev")),
         machine: machine()?,
+        app_armor: apparmor::ready(),
     })
 }
 

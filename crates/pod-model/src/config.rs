@@ -184,6 +184,9 @@ pub struct Security {
     pub drop_capabilities: Vec<String>,
     /// System call filter.
     pub seccomp: Seccomp,
+    /// AppArmor profile; `None` = nobody asks for one: the default one, where the node has AppArmor.
+    #[serde(default)]
+    pub app_armor: Option<AppArmor>,
     /// /proc as the kernel gives it: nothing masked.
     pub unmasked_proc: bool,
 }
@@ -198,6 +201,17 @@ pub enum Seccomp {
     RuntimeDefault,
     /// A profile of the node, by path.
     Localhost(HostPath),
+}
+
+/// Which AppArmor profile a container gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AppArmor {
+    /// None.
+    Unconfined,
+    /// The default profile.
+    RuntimeDefault,
+    /// One that is loaded on the node, by name.
+    Localhost(String),
 }
 
 /// Values of a container's own cgroup (CRI `LinuxContainerResources`). `None` or 0 = not set.

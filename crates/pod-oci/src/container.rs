@@ -1,7 +1,7 @@
 //! The spec of a container.
 
 use crate::facts::{ContainerPaths, Expected, Facts, NodeFacts, OciError, SandboxPaths};
-use crate::{capability, devices, mounts, namespaces, process, resources, seccomp, user};
+use crate::{apparmor, capability, devices, mounts, namespaces, process, resources, seccomp, user};
 use oci_spec::runtime::{Linux, LinuxDevice, Process, Root, Spec, User};
 use pod_model::config::{ContainerConfig, ImageFacts, SandboxConfig};
 use std::path::{Path, PathBuf};
@@ -87,6 +87,7 @@ pub fn spec(
         .set_cwd(cwd.clone())
         .set_capabilities(Some(sets.to_spec()))
         .set_no_new_privileges(security.no_new_privileges.then_some(true))
+        .set_apparmor_profile(apparmor::profile(security, &node.app_armor)?)
         .set_rlimits(None)
         .set_oom_score_adj(None);
     let mut linux = empty_linux();

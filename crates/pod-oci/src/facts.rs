@@ -21,6 +21,17 @@ pub struct NodeFacts {
     pub devices: Vec<HostDevice>,
     /// Which architecture's system calls the default filter speaks of.
     pub machine: Machine,
+    /// Whether AppArmor profiles can be applied.
+    pub app_armor: AppArmorSupport,
+}
+
+/// Whether the node can apply AppArmor profiles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AppArmorSupport {
+    /// It can, and the default one is loaded.
+    Ready,
+    /// It cannot, for this reason.
+    Missing(String),
 }
 
 /// How control groups are mounted on the node.
@@ -245,6 +256,8 @@ pub enum OciError {
     RecursiveReadOnly { volume: String },
     #[error("seccomp profile {path:?}: {cause}")]
     SeccompProfile { path: PathBuf, cause: String },
+    #[error("Cannot enforce AppArmor: {cause}")]
+    AppArmor { cause: String },
     #[error("cgroup of container {id:?}: {cause}")]
     Cgroup { id: String, cause: String },
     #[error("{what} of the container was not resolved before its spec was asked for")]

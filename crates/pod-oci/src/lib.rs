@@ -4,6 +4,7 @@
 //! and what the node could not give. Where libcontainer 0.7.0 differs from the specification, the spec is written for libcontainer, and the
 //! place says so.
 
+mod apparmor;
 mod capability;
 mod container;
 mod devices;
@@ -20,9 +21,10 @@ mod seccomp_table;
 mod testing;
 mod user;
 
+pub use apparmor::{DEFAULT_PROFILE, default_profile};
 pub use container::spec;
 pub use facts::{
-    CgroupLayout, ContainerPaths, Expected, Facts, Hierarchy, HostDevice, Machine, NamespaceOf,
+    AppArmorSupport, CgroupLayout, ContainerPaths, Expected, Facts, Hierarchy, HostDevice, Machine, NamespaceOf,
     NodeFacts, OciError, ResolvedMount, SandboxPaths,
 };
 pub use resources::page_size_name;

@@ -1,7 +1,7 @@
 //! Configs and facts that the tests of this crate begin from.
 
 use crate::facts::{
-    CgroupLayout, ContainerPaths, Hierarchy, Machine, NodeFacts, ResolvedMount, SandboxPaths,
+    AppArmorSupport, CgroupLayout, ContainerPaths, Hierarchy, Machine, NodeFacts, ResolvedMount, SandboxPaths,
 };
 use pod_model::config::{
     ContainerConfig, ContainerResources, Mount, MountSource, NetworkMode, Propagation,
@@ -64,6 +64,7 @@ pub(crate) fn node_v2() -> NodeFacts {
     NodeFacts {
         cgroup: CgroupLayout::V2,
         bounding: (1 << 41) - 1,
+        app_armor: AppArmorSupport::Missing("AppArmor is not enabled on the host".to_owned()),
         hugetlb: true,
         swap: true,
         thermal_throttle: Vec::new(),

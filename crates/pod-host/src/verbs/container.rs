@@ -6,6 +6,7 @@
 //!
 //! Prepared is a value of its own: what is made ahead of time is launched later by the same second half.
 
+use crate::apparmor;
 use crate::bundle::{self, Kind};
 use crate::exit;
 use crate::failure::{At, blocking, no_container, no_sandbox};
@@ -19,7 +20,7 @@ use crate::supervisor::{AskError, Client, Keep};
 use crate::verbs::mounts;
 use jiff::Timestamp;
 use pod_driver::host::{HostError, HostErrorKind, HostResult};
-use pod_model::config::{ContainerConfig, ImageFacts, SandboxConfig, Seccomp};
+use pod_model::config::{AppArmor, ContainerConfig, ImageFacts, SandboxConfig, Seccomp};
 use pod_model::ids::{ContainerId, HostPath, PodRef, PodUid};
 use pod_model::runtime::{ContainerRecord, RunState};
 use pod_model::status::LinuxUser;
@@ -188,6 +189,7 @@ fn prepare(
         seccomp_profile: profile(&config.security.seccomp)?,
         pid_target: target.map(by_descriptor),
     };
+    app_armor(config)?;
     let (spec, facts) =
         spec(config, sandbox, image, &node.facts, &shared, &own).map_err(|e| oci_error(&e))?;
     step("log folder")?;
@@ -542,6 +544,20 @@ fn message_file(
     Ok(Some(HostPath::new(path)))
 }
 
+/// A profile of the node must be loaded before a container may have it. Where the node has no AppArmor, the spec's maker says so.
+fn app_armor(config: &ContainerConfig) -> HostResult<()> {
+    let Some(AppArmor::Localhost(name)) = &config.security.app_armor else {
+        return Ok(());
+    };
+    match apparmor::is_loaded(name) {
+        Ok(false) => Err(HostError::new(
+            CREATE,
+            format!("apparmor profile not found {name}: load it on the node with apparmor_parser"),
+        )),
+        Ok(true) | Err(_) => Ok(()),
+    }
+}
+
 fn profile(seccomp: &Seccomp) -> HostResult<Option<String>> {
     let Seccomp::Localhost(path) = seccomp else {
         return Ok(None);
@@ -563,6 +579,7 @@ fn oci_error(error: &OciError) -> HostError {
     let kind = match error {
         OciError::NoCommand
         | OciError::SeccompProfile { .. }
+        | OciError::AppArmor { .. }
         | OciError::Cgroup { .. }
         | OciError::NotResolved { .. }
         | OciError::UnknownCapability { .. } => CREATE,

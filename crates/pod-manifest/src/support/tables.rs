@@ -279,8 +279,8 @@ pub(super) static POD_SECURITY: Table = Table {
 /// AppArmorProfile.
 pub(super) static APP_ARMOR: Table = Table {
     rows: &[
-        ("localhostProfile", NotYet),
-        ("type", Only(&["RuntimeDefault", "Unconfined"])),
+        ("localhostProfile", Yes),
+        ("type", Yes),
     ],
 };
 

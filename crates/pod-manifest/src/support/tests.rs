@@ -127,8 +127,8 @@ fn what_is_set_and_not_honoured_is_named_with_its_path() {
             "spec.volumes[0].projected.sources[1].serviceAccountToken: not supported yet",
         ),
         (
-            "  containers: [{name: a, securityContext: {appArmorProfile: {type: Localhost}}}]",
-            "spec.containers[0].securityContext.appArmorProfile.type: not supported yet",
+            "  containers: [{name: a, securityContext: {procMount: Unmasked}}]",
+            "spec.containers[0].securityContext.procMount: not supported yet",
         ),
     ] {
         assert_eq!(notes(spec), [expected], "{spec}");
@@ -143,6 +143,7 @@ fn what_is_honoured_or_says_nothing_gets_no_note() {
         "  hostUsers: true\n  os: {name: linux}\n  ephemeralContainers: []",
         "  volumes: [{name: v, emptyDir: {medium: Memory, sizeLimit: 1Mi}}, {name: h, hostPath: {path: /x, type: File}}]",
         "  securityContext: {fsGroup: 1, seccompProfile: {type: RuntimeDefault}, appArmorProfile: {type: Unconfined}}",
+        "  containers: [{name: a, securityContext: {appArmorProfile: {type: Localhost, localhostProfile: p}}}]",
     ] {
         assert_eq!(notes(spec), [""; 0], "{spec}");
     }

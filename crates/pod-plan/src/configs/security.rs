@@ -1,12 +1,13 @@
 //! Who a container runs as and what it may do: the pod's `securityContext` under the container's.
 
-use pod_model::config::{Seccomp, Security};
+use pod_model::config::{AppArmor, Seccomp, Security};
 use pod_model::ids::HostPath;
 use pod_model::node::NodeFacts;
 use pod_model::pod::{
     Container, Pod, PodSecurityContext, ProcMount, Profile, ProfileType, SecurityContext,
     SupplementalGroupsPolicy,
 };
+use std::path::{Component, Path, PathBuf};
 
 /// Why a container may not run so. The texts are the kubelet's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -166,12 +167,26 @@ pub fn seccomp_profile(
             None | Some("") => Err(SecurityError::NoLocalhostProfile),
             Some(path) => {
                 let below = path.trim_start_matches('/');
-                Ok(Seccomp::Localhost(HostPath::new(
-                    root.as_path().join(below),
-                )))
+                let joined = cleaned(&root.as_path().join(below));
+                Ok(Seccomp::Localhost(HostPath::new(joined)))
             }
         },
     }
+}
+
+/// The path with its `.` and `..` resolved by their text alone. (Validation lets no `..` in.)
+fn cleaned(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                clean.pop();
+            }
+            other => clean.push(other),
+        }
+    }
+    clean
 }
 
 /// Everything that the runtime half must know of it.
@@ -216,8 +231,20 @@ pub fn security(
             node.seccomp_default,
             &node.seccomp_root,
         )?,
+        app_armor: effective.app_armor_profile.as_ref().map(app_armor),
         unmasked_proc: effective.proc_mount == Some(ProcMount::Unmasked),
     })
+}
+
+fn app_armor(profile: &Profile) -> AppArmor {
+    match profile.kind {
+        ProfileType::Unconfined => AppArmor::Unconfined,
+        ProfileType::RuntimeDefault => AppArmor::RuntimeDefault,
+        // Validation demands a name.
+        ProfileType::Localhost => {
+            AppArmor::Localhost(profile.localhost_profile.clone().unwrap_or_default())
+        }
+    }
 }
 
 fn supplemental_groups(of_pod: &PodSecurityContext) -> Result<Vec<u32>, SecurityError> {
@@ -365,5 +392,22 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn the_path_of_a_seccomp_profile_is_resolved_by_its_text() {
+        let root = HostPath::new("/var/lib/seccomp/");
+        for (path, file) in [
+            ("a.json", "/var/lib/seccomp/a.json"),
+            ("./a//b", "/var/lib/seccomp/a/b"),
+            ("a/../b", "/var/lib/seccomp/b"),
+        ] {
+            let profile = Profile {
+                kind: ProfileType::Localhost,
+                localhost_profile: Some(path.to_owned()),
+            };
+            let got = seccomp_profile(Some(&profile), None, true, &root);
+            assert_eq!(got, Ok(Seccomp::Localhost(HostPath::new(file))), "{path}");
+        }
     }
 }

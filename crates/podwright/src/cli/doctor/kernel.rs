@@ -21,6 +21,7 @@ pub(super) fn checks() -> Vec<Check> {
     ));
     checks.push(namespaces());
     checks.push(seccomp());
+    checks.push(app_armor());
     checks.push(memfd());
     checks.extend(capabilities());
     checks
@@ -203,6 +204,25 @@ fn seccomp() -> Check {
         or(&actions, "not there"),
         "seccompProfile: RuntimeDefault and Localhost",
         "run a kernel with CONFIG_SECCOMP_FILTER; until then only Unconfined works",
+    )
+}
+
+fn app_armor() -> Check {
+    let enabled = read("/sys/module/apparmor/parameters/enabled") == "Y";
+    let parser = ["/sbin/apparmor_parser", "/usr/sbin/apparmor_parser"];
+    let parser = parser.iter().find(|p| Path::new(p).exists());
+    let found = match (enabled, parser) {
+        (false, _) => "not enabled: containers run without".to_owned(),
+        (true, Some(parser)) => format!("enabled, profiles are loaded by {parser}"),
+        (true, None) => "enabled, and no apparmor_parser to load a profile".to_owned(),
+    };
+    Check::of(
+        "AppArmor",
+        !enabled || parser.is_some(),
+        State::Warn,
+        found,
+        "the default AppArmor profile, and pods that ask for one",
+        "install the package apparmor; until then containers run without a profile, and those that ask for one are refused",
     )
 }
 
