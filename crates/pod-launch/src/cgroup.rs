@@ -58,7 +58,8 @@ pub(crate) fn open_unified(path: &Path) -> Result<OwnedFd, Failure> {
         .at("cgroup", doing())
 }
 
-/// Refuses a cgroup that has processes already, in any hierarchy: it is not this container's.
+/// Refuses a cgroup that has processes already, in any hierarchy: it is not this container's. And one that is frozen, or would be below one
+/// that is: what joins it does not come to run.
 #[expect(
     clippy::disallowed_methods,
     reason = "the cgroup hierarchies are the kernel's: no container can put a link there"
@@ -84,8 +85,24 @@ pub(crate) fn check_free(path: &Path) -> Result<(), Failure> {
             // It is not there in this hierarchy, or is no hierarchy.
             Ok(_) | Err(_) => {}
         }
+        let nearest = folder.ancestors().find(|above| above.is_dir());
+        if let Some(frozen) = nearest.filter(|above| is_frozen(above)) {
+            let cause = format!("{} is frozen: thaw it first", frozen.display());
+            return Err(Failure::new("cgroup", cause));
+        }
     }
     Ok(())
+}
+
+/// Whether a cgroup, or one above it, is frozen: by version 1, or by version 2.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the cgroup hierarchies are the kernel's: no container can put a link there"
+)]
+fn is_frozen(folder: &Path) -> bool {
+    let read = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap_or_default();
+    matches!(read("freezer.state").trim(), "FROZEN" | "FREEZING")
+        || read("cgroup.events").lines().any(|line| line == "frozen 1")
 }
 
 /// Opens the file by which a process with one thread joins a cgroup: it writes `0`.

@@ -243,7 +243,7 @@ fn what_the_node_cannot_give_is_told_by_an_event() {
     match score.trim() {
         "-997" => assert!(!said.contains("gives less than asked for"), "{said}"),
         other => {
-            let told = format!("oom_score_adj -997: clamped to {other}");
+            let told = format!("oom_score_adj -997 raised to {other}");
             assert!(said.contains(&told), "{told}: {said}");
         }
     }

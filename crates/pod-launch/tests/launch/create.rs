@@ -289,6 +289,36 @@ fn what_would_mislead_libcontainer_is_refused_by_its_field() {
 }
 
 #[test]
+fn s30_a_frozen_cgroup_and_one_below_a_frozen_one_are_refused() {
+    isolated(
+        "create::s30_a_frozen_cgroup_and_one_below_a_frozen_one_are_refused",
+        |rig| {
+            let path = rig.plan("c1", &[]).config["linux"]["cgroupsPath"].clone();
+            let path = path.as_str().unwrap().trim_start_matches('/').to_owned();
+            let v1 = Path::new("/sys/fs/cgroup/freezer");
+            let (root, file, frozen, thawed) = match v1.is_dir() {
+                true => (v1, "freezer.state", "FROZEN", "THAWED"),
+                false => (Path::new("/sys/fs/cgroup"), "cgroup.freeze", "1", "0"),
+            };
+            let own = root.join(&path);
+            for folder in [own.parent().unwrap(), &own] {
+                fs::create_dir_all(folder).unwrap();
+                fs::write(folder.join(file), frozen).unwrap();
+                let (step, cause) = rig
+                    .create(rig.plan("c1", &["true"]))
+                    .expect_err("it is refused");
+                assert!(
+                    step == "cgroup" && cause.contains("is frozen"),
+                    "{step}: {cause}"
+                );
+                fs::write(folder.join(file), thawed).unwrap();
+            }
+            assert_eq!(rig.run(rig.plan("c1", &["true"])).0, 0);
+        },
+    );
+}
+
+#[test]
 fn s34_a_user_namespace_is_refused_whatever_it_maps() {
     isolated(
         "create::s34_a_user_namespace_is_refused_whatever_it_maps",

@@ -161,7 +161,11 @@ impl Backend for Daemon {
     }
 
     async fn delete_config(&self, kind: ConfigKind, key: &Key) -> ApiResult<()> {
-        self.world.objects.delete(kind, key)
+        self.world.objects.delete(kind, key)?;
+        // Pods that have volumes of it keep them, and tell.
+        let namespace = Namespace::new(&key.namespace);
+        self.pods.send_all(Some(&namespace), &Message::Sources);
+        Ok(())
     }
 
     async fn images(&self) -> ApiResult<Vec<ImageRecord>> {
