@@ -48,14 +48,17 @@ pub(crate) struct EndedFile {
 /// Writes a record at one stroke.
 pub(crate) fn save(path: &Path, record: &impl Serialize) -> io::Result<()> {
     let fresh = path.with_extension("new");
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)?;
-    file.write_all(&sealed(&serde_json::to_vec(record)?))?;
-    fs::rename(&fresh, path)
+    let bytes = sealed(&serde_json::to_vec(record)?);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options
+        .open(&fresh)
+        .and_then(|mut file| file.write_all(&bytes))
+        .and_then(|()| fs::rename(&fresh, path));
+    written.inspect_err(|_| {
+        // What is half written is nothing, and takes room on a disk that may be full.
+        let _ = fs::remove_file(&fresh);
+    })
 }
 
 /// A record's bytes with their checksum before them.
@@ -95,6 +98,16 @@ pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_that_cannot_be_put_in_place_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("record.json");
+        // A file does not take the place of a folder.
+        fs::create_dir(&path).unwrap();
+        assert!(save(&path, &"text").is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn what_is_torn_or_changed_anywhere_is_not_read() {

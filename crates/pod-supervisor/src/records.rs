@@ -182,14 +182,16 @@ pub(crate) fn save(path: &Path, value: &impl Serialize) -> io::Result<()> {
     bytes.extend_from_slice(&body);
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)?;
-    file.write_all(&bytes)?;
-    std::fs::rename(&fresh, path)
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options
+        .open(&fresh)
+        .and_then(|mut file| file.write_all(&bytes))
+        .and_then(|()| std::fs::rename(&fresh, path));
+    written.inspect_err(|_| {
+        // What is half written is nothing, and takes room on a disk that may be full.
+        let _ = std::fs::remove_file(&fresh);
+    })
 }
 
 /// Reads what [`save`] has written.
@@ -240,6 +242,17 @@ mod tests {
             assert_eq!(read_exit(&path), None, "{} bytes", bit / 8);
         }
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_put_in_place_leaves_nothing() {
+        let dir = std::env::temp_dir().join(format!("sup-place-{}", std::process::id()));
+        let path = dir.join("c1.container");
+        // A file does not take the place of a folder.
+        std::fs::create_dir_all(&path).unwrap();
+        assert!(save(&path, &"text").is_err());
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+        std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]

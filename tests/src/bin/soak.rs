@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: soak kills N [--seed S] [--only daemon|supervisor|launcher]
        soak syscalls [--shard I/N] [--sample N] [--seed S] [--all] [--resume] [--record TIMES] [--only OP[-PROCESS]]...
+       soak errors [--shard I/N] [--sample N] [--seed S] [--only OP[-PROCESS]]...
        soak exits N
        soak points
        soak recovery [PODS] [ROUNDS]
@@ -42,7 +43,10 @@ fn reap(arguments: &[String]) -> ExitCode {
             .join("")
             .replace(|c: char| !c.is_ascii_alphanumeric(), "")
     ));
-    if arguments.first().is_some_and(|a| a == "syscalls") {
+    if arguments
+        .first()
+        .is_some_and(|a| a == "syscalls" || a == "errors")
+    {
         let dist = dist();
         let _ = std::fs::remove_dir_all(&work);
         if let Err(e) = syscalls::stand_in(&dist, &work) {
@@ -98,6 +102,7 @@ fn run(arguments: &[String]) -> Result<bool, String> {
         resume: false,
         only: Vec::new(),
         all: false,
+        errors: false,
         record: 0,
         notes: PathBuf::new(),
     };
@@ -162,6 +167,13 @@ fn run(arguments: &[String]) -> Result<bool, String> {
             Ok(true)
         }
         "threats" => threats::run(plain.first().copied().unwrap_or(2000), &only),
+        "errors" => {
+            options.errors = true;
+            options.sample = sample.map(|n| (n as usize, seed));
+            let tally = syscalls::syscalls(&options);
+            println!("{}", tally.to_string().replacen("kills", "errors", 1));
+            Ok(tally.is_clean())
+        }
         "syscalls" => {
             options.sample = sample.map(|n| (n as usize, seed));
             let (shard, shards) = options.shard;

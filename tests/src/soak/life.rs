@@ -506,7 +506,9 @@ impl<'n> Life<'n> {
                 let unknown = code != 0 && end["reason"] == "ContainerStatusUnknown";
                 // A kill at a launcher's child may hit the container's own first process.
                 let hit = killed == [Who::Launcher] && code == 137 && end["reason"] == "Error";
-                match (code == wanted || hit, unknown, rule) {
+                // Nothing was killed and something failed: what could not be started says so.
+                let failed = killed.is_empty() && code == 128 && names_its_step(&end["message"]);
+                match (code == wanted || hit || failed, unknown, rule) {
                     (true, ..) => {}
                     (false, true, true) => tally.by_rule += 1,
                     (false, true, false) => {
@@ -563,6 +565,11 @@ pub fn leaks(node: &Node, empty: &Empty) -> Vec<String> {
     drop(told);
     empty.told.borrow_mut().extend(new.iter().cloned());
     new
+}
+
+/// Whether a message tells what was done when it failed, and why.
+fn names_its_step(message: &Value) -> bool {
+    message.as_str().is_some_and(|m| m.contains(": "))
 }
 
 fn running(pod: &Value, list: &str) -> bool {

@@ -40,6 +40,9 @@ const CREATE: HostErrorKind = HostErrorKind::Create;
 /// Most bytes of a seccomp profile that are read.
 const PROFILE_BYTES: u64 = 1 << 20;
 
+/// So often the files of a container are removed where something of them is left.
+const SWEEPS: u32 = 3;
+
 /// Everything of a container that can be made before its process is.
 #[derive(Debug)]
 pub(crate) struct Prepared {
@@ -447,27 +450,46 @@ pub(crate) async fn remove(
     known.cleanups.retain(|c| !c.is_finished());
     let node = Arc::clone(node);
     known.cleanups.push(tokio::task::spawn_blocking(move || {
+        let mut all = true;
         for _ in 0..node.options.steps.undos() {
-            sweep(&node, &of);
+            all = sweep(&node, &of);
             if logs {
                 remove_logs(&log);
             }
         }
-        if let Some(begun) = begun.filter(|_| !node.options.steps.has_crashed()) {
+        if let Some(begun) = begun.filter(|_| all && !node.options.steps.has_crashed()) {
             begun.over();
         }
     }));
     Ok(())
 }
 
-/// Removes the files of a container that has no process (any more). What fails is left for the removal of the pod, which reports it.
-pub(crate) fn sweep(node: &Node, of: &Container) {
+/// Removes the files of a container that has no process (any more); says whether all of them are gone. What fails once (an error of the disk, no
+/// descriptor) mostly does not fail again at once; what still does is left for the removal of the pod, which reports it, or the next daemon.
+pub(crate) fn sweep(node: &Node, of: &Container) -> bool {
     let dir = node.paths.sandbox(&of.sandbox);
     let id = of.id.as_str();
-    let _ = fs::remove_dir_all(dir.container(id).path());
-    let _ = fs::remove_dir_all(dir.oci().join(id));
-    let _ = fs::remove_dir_all(node.paths.snapshot(id));
-    let _ = fs::remove_file(node.paths.message(&of.pod, &of.name, &of.id));
+    let gone = |removed: io::Result<()>| match removed {
+        Err(e) => e.kind() == io::ErrorKind::NotFound,
+        Ok(()) => true,
+    };
+    let folders = [
+        dir.container(id).path().to_owned(),
+        dir.oci().join(id),
+        node.paths.snapshot(id),
+    ];
+    let message = node.paths.message(&of.pod, &of.name, &of.id);
+    let mut all = false;
+    for _ in 0..SWEEPS {
+        all = folders
+            .iter()
+            .fold(true, |all, f| gone(fs::remove_dir_all(f)) && all);
+        all &= gone(fs::remove_file(&message));
+        if all {
+            break;
+        }
+    }
+    all
 }
 
 /// A log and its rotated files.

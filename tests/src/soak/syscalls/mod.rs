@@ -12,6 +12,7 @@
 //! mod ─▶ rig (a pod from create to delete, killed at its points) ─▶ trace, list
 //! ```
 
+mod errors;
 pub mod list;
 mod rig;
 mod trace;
@@ -72,6 +73,8 @@ pub struct Options {
     pub only: Vec<String>,
     /// Record the points anew before: so many times.
     pub record: u32,
+    /// Instead of a kill, the call fails in each way that is possible for it; nothing is noted then.
+    pub errors: bool,
     /// Where the shard notes each point at once.
     pub notes: PathBuf,
 }
@@ -83,6 +86,8 @@ pub(crate) struct Point {
     who: Who,
     name: String,
     count: u32,
+    /// The call fails so. `None`: a kill.
+    errno: Option<&'static str>,
     tries: u32,
 }
 
@@ -156,7 +161,7 @@ pub fn syscalls(options: &Options) -> Tally {
             }
             settled += 1;
             // A sample is a test: the lists stay as they are.
-            if options.sample.is_some() {
+            if options.sample.is_some() || options.errors {
                 continue;
             }
             if let Err(e) = note(&options.notes, &point, came) {
@@ -180,6 +185,19 @@ fn points(options: &Options, pairs: &[(Op, Who)]) -> Vec<Point> {
     for (op, who) in pairs {
         let list = List::read(&list::path(&options.folder, *op, *who));
         for (name, call) in &list.calls {
+            if options.errors {
+                points.extend(errors::of(name).flat_map(|errno| {
+                    (1..=call.most).map(move |count| Point {
+                        op: *op,
+                        who: *who,
+                        name: name.clone(),
+                        count,
+                        errno: Some(errno),
+                        tries: 0,
+                    })
+                }));
+                continue;
+            }
             let wanted = |n: &u32| {
                 (options.all || call.changing.contains(n))
                     && !(options.resume && call.covered.contains(n))
@@ -189,6 +207,7 @@ fn points(options: &Options, pairs: &[(Op, Who)]) -> Vec<Point> {
                 who: *who,
                 name: name.clone(),
                 count,
+                errno: None,
                 tries: 0,
             }));
         }

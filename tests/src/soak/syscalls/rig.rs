@@ -174,8 +174,11 @@ impl Rig {
             true => Who::Launcher,
             false => Who::Supervisor,
         };
+        let failed = came.iter().any(|(p, _)| p.errno.is_some());
         if problem.is_none() && !gone && !undone {
-            problem = life.to_its_end(&what, &[killed], tally).err();
+            let killed = [killed];
+            let end = life.to_its_end(&what, if failed { &[] } else { &killed }, tally);
+            problem = end.err();
         }
         if let Some(problem) = problem {
             tally.leak(&what, &problem);
@@ -202,6 +205,7 @@ impl Rig {
             who,
             name,
             count,
+            errno,
             ..
         } = point;
         if *op != Op::Create {
@@ -211,7 +215,10 @@ impl Rig {
             life.launcher_ahead()?;
         }
         let calls = format!("trace={name},execve");
-        let inject = format!("inject={name}:signal=KILL:when={count}");
+        let inject = match errno {
+            Some(errno) => format!("inject={name}:error={errno}:when={count}"),
+            None => format!("inject={name}:signal=KILL:when={count}"),
+        };
         let (mut strace, mut begun) =
             match self.traced(life, *op, *who, &["-e", &calls, "-e", &inject]) {
                 Ok(traced) => traced,
@@ -224,15 +231,14 @@ impl Rig {
             };
         what.push_str(if what.is_empty() { "" } else { ", then " });
         what.push_str(&format!(
-            "{} killed at {name} {count} of {}",
+            "{} {} at {name} {count} of {}",
             who.as_str(),
+            errno.unwrap_or("killed"),
             op.as_str()
         ));
-        // Done when the process is killed, or the operation has ended without.
-        let killed = || {
-            let text = fs::read_to_string(&self.out).unwrap_or_default();
-            text.contains("+++ killed by SIGKILL +++")
-        };
+        // Done when the process is killed, or the operation has ended without; with an error it has to come to its end.
+        let text = || fs::read_to_string(&self.out).unwrap_or_default();
+        let killed = || errno.is_none() && text().contains("+++ killed by SIGKILL +++");
         let end = Instant::now() + HIT;
         let mut over: Option<Instant> = None;
         while Instant::now() < end && !killed() && over.is_none_or(|o| o.elapsed() < AFTER) {
@@ -242,21 +248,46 @@ impl Rig {
             std::thread::sleep(Duration::from_millis(1));
         }
         strace.detach();
-        let hit = killed();
-        if hit {
+        let hit = killed() || text().contains("(INJECTED)");
+        // A launcher may: libcontainer ends its process where it cannot go on, which is why that is one of its own.
+        if errno.is_some()
+            && *who != Who::Launcher
+            && let Some(line) = text().lines().find(|l| l.contains("+++ killed by"))
+        {
+            return Err(format!("an error was its end: {line}"));
+        }
+        if killed() {
             // Until it has let go of its sockets, somebody may still connect to it.
-            let text = fs::read_to_string(&self.out).unwrap_or_default();
+            let text = text();
             let end = Instant::now() + ATTACH;
             while trace::dying(&text, strace.tracee()) && Instant::now() < end {
                 std::thread::yield_now();
             }
         }
         tally.kills += u64::from(hit);
+        if errno.is_some() {
+            self.no_panic()?;
+        }
         life.settle(*op, &[*who], begun, tally)?;
         Ok(match hit {
             true => Came::Survived,
             false => Came::NotThere,
         })
+    }
+
+    /// Whether no process of the node has said that it panicked.
+    fn no_panic(&self) -> Result<(), String> {
+        let mut logs = vec![self.node.run_dir().join("node.log")];
+        let sandboxes = fs::read_dir(self.node.run_dir().join("sandboxes"));
+        let sandboxes = sandboxes.into_iter().flatten().flatten();
+        logs.extend(sandboxes.map(|s| s.path().join("supervisor.err")));
+        for log in logs {
+            let text = fs::read_to_string(&log).unwrap_or_default();
+            if let Some(line) = text.lines().find(|l| l.contains("panicked")) {
+                return Err(format!("{}: {line}", log.display()));
+            }
+        }
+        Ok(())
     }
 
     /// Attaches strace to the process and begins `op`.
