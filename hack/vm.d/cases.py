@@ -24,6 +24,7 @@ BUILD_PATIENCE = 30 * 60
 NEW_GUESTS = 3
 
 STARTED = re.compile(r"^test (\S+) \.\.\. ", re.M)
+FAILURES = re.compile(r"^failures:\n(\n---- .*?)^failures:$", re.M | re.S)
 ENDED = re.compile(r"^test (\S+) \.\.\. (ok|FAILED|ignored[^\n]*)$", re.M)
 
 
@@ -123,7 +124,8 @@ class Runner:
         done = set()
         # The case that runs and when it began; before the first one, the guest boots.
         state = {"since": time.monotonic(), "running": None}
-        job = guest.environment() + "cut -d' ' -f1 /proc/uptime\ne2e --test-threads=1 --exact " + " ".join(self.left) + "\n"
+        # Each in a process of its own: what a failed one says comes at once, not after the last, which the guest may not live to see.
+        job = guest.environment() + "cut -d' ' -f1 /proc/uptime\n" + "".join(f"e2e --test-threads=1 --exact {case}\n" for case in self.left)
 
         def out(data):
             text.append(data.decode(errors="replace"))
@@ -146,8 +148,8 @@ class Runner:
         if re.fullmatch(r"[\d.]+", first):
             self.report.ups.append(first)
         self.left = [case for case in self.left if case not in done]
-        if "\nfailures:\n" in whole:
-            self.report.problem(whole.split("\nfailures:\n", 1)[1].split("\nfailures:\n")[0] + "".join(errors))
+        for said in FAILURES.findall(whole):
+            self.report.problem(said)
         if not self.left:
             return
         case = state["running"] if state["running"] in self.left else self.left[0]
