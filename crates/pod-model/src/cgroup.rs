@@ -104,12 +104,13 @@ pub fn without_limit(pod: &Pod, name: &str) -> Vec<ContainerName> {
         .collect()
 }
 
-/// Limit in bytes of each page size in bytes that the list names; two spellings of one size are added.
+/// Limit in bytes of each page size in bytes that the list names; two spellings of one size are added. A size that cannot be read
+/// counts as 0, which no node has.
 pub fn huge_page_limits(list: &ResourceList) -> BTreeMap<i64, i64> {
     let mut limits = BTreeMap::new();
     for (name, quantity) in list {
-        if let Some(size) = page_size(name) {
-            let limit: &mut i64 = limits.entry(size).or_default();
+        if name.starts_with(HUGE_PAGES) {
+            let limit: &mut i64 = limits.entry(page_size(name).unwrap_or(0)).or_default();
             *limit = limit.saturating_add(quantity.value());
         }
     }
@@ -122,8 +123,10 @@ fn page_size(resource: &str) -> Option<i64> {
     Some(size.value())
 }
 
-/// Adds a limit of 0 for every page size of the node that is not in it.
+/// Adds a limit of 0 for every page size of the node that is not in it, and leaves out sizes that the node does not have: there is
+/// no file to write them to.
 pub fn limit_other_page_sizes(limits: &mut BTreeMap<i64, i64>, page_sizes: &[i64]) {
+    limits.retain(|size, _| page_sizes.contains(size));
     for size in page_sizes {
         limits.entry(*size).or_insert(0);
     }

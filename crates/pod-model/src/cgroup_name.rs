@@ -94,23 +94,24 @@ impl CgroupName {
         }
     }
 
-    /// The name behind a path that that driver wrote.
+    /// The name behind a path that that driver wrote. Taken as it stands: a path that no driver writes gives a name that none can
+    /// use, with empty parts.
     pub fn parse(path: &str, driver: CgroupDriver) -> Self {
         let components = match driver {
-            CgroupDriver::Cgroupfs => path
-                .trim_start_matches('/')
-                .split('/')
-                .filter(|c| !c.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            CgroupDriver::Cgroupfs => {
+                let below = path.strip_prefix('/').unwrap_or(path);
+                let parts = below.split('/').map(str::to_owned);
+                parts.filter(|_| !below.is_empty()).collect()
+            }
+            CgroupDriver::Systemd if path == "/" => Vec::new(),
             CgroupDriver::Systemd => {
-                let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or("");
+                let last = match path.trim_end_matches('/') {
+                    "" if path.is_empty() => ".",
+                    "" => "/",
+                    path => path.rsplit('/').next().unwrap_or(path),
+                };
                 let slice = last.strip_suffix(SLICE).unwrap_or(last);
-                slice
-                    .split('-')
-                    .filter(|c| !c.is_empty())
-                    .map(|c| c.replace('_', "-"))
-                    .collect()
+                slice.split('-').map(|c| c.replace('_', "-")).collect()
             }
         };
         Self(components)
@@ -222,6 +223,25 @@ mod tests {
         ] {
             let found = roots.pod_of(path, CgroupDriver::Cgroupfs);
             assert_eq!(found.as_ref().map(PodUid::as_str), uid, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_no_driver_writes_gives_a_name_with_parts_that_none_can_have() {
+        for (path, driver, components) in [
+            ("/", CgroupDriver::Cgroupfs, &[][..]),
+            ("/a/b", CgroupDriver::Cgroupfs, &["a", "b"]),
+            ("/a/", CgroupDriver::Cgroupfs, &["a", ""]),
+            ("//", CgroupDriver::Cgroupfs, &["", ""]),
+            ("/a.slice/a-b_c.slice", CgroupDriver::Systemd, &["a", "b-c"]),
+            ("/a.slice/", CgroupDriver::Systemd, &["a"]),
+            ("/-.slice", CgroupDriver::Systemd, &["", ""]),
+            ("/", CgroupDriver::Systemd, &[]),
+            ("//", CgroupDriver::Systemd, &["/"]),
+            ("", CgroupDriver::Systemd, &["."]),
+        ] {
+            let name = CgroupName::parse(path, driver);
+            assert_eq!(name.components(), components, "{path:?} {driver:?}");
         }
     }
 }

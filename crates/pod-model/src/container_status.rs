@@ -76,7 +76,7 @@ pub fn container_statuses(
     let mut statuses: Vec<ContainerStatus> = containers
         .iter()
         .map(|container| {
-            let old = previous.iter().find(|s| s.name == container.name);
+            let old = previous.iter().rfind(|s| s.name == container.name);
             let mut records = facts
                 .runtime
                 .containers
@@ -215,6 +215,9 @@ fn of_record(
             status.state.running = Some(Running {
                 started_at: record.started_at,
             });
+            // That an attempt has passed its startup probe is not forgotten when the daemon is; another attempt starts anew.
+            let same = |o: &ContainerStatus| o.container_id == id || o.container_id.is_empty();
+            status.started = old.and_then(|o| o.started.map(|started| started && same(o)));
             let counted = old.filter(|o| {
                 o.state.terminated.is_some() && o.container_id != id && o.restart_count >= attempt
             });
@@ -351,14 +354,15 @@ pub fn apply_probes(
             status.ready = is_ready(status, probed, results);
         }
     }
-    for status in &mut status.init_container_statuses {
+    for (index, status) in status.init_container_statuses.iter_mut().enumerate() {
         let started = is_started(status, probed, results);
         status.started = Some(started);
-        let sidecar = spec
-            .init_containers
-            .iter()
-            .any(|c| c.name == status.name && c.is_sidecar());
-        if !sidecar {
+        // Statuses of init containers stand as in the spec; nothing is said of one that does not.
+        let in_spec = spec.init_containers.get(index);
+        let Some(container) = in_spec.filter(|c| c.name == status.name) else {
+            continue;
+        };
+        if !container.is_sidecar() {
             let end = status.state.terminated.as_ref();
             status.ready |= end.is_some_and(|t| t.exit_code == 0);
         } else if started {
@@ -371,7 +375,7 @@ fn is_started(status: &ContainerStatus, probed: &Probed, results: &ProbeResults)
     status.state.running.is_some()
         && match results.startup.get(&status.name) {
             Some(result) => *result == ProbeResult::Success,
-            None => !probed.startup.contains(&status.name),
+            None => status.started == Some(true) || !probed.startup.contains(&status.name),
         }
 }
 
@@ -382,12 +386,17 @@ fn is_ready(status: &ContainerStatus, probed: &Probed, results: &ProbeResults) -
 }
 
 /// Restart count that the names of a container's log files tell (`3.log`, `3.log.20260101`): one more than the highest, 0 without any.
-pub fn restart_count_by_log_files<'a>(names: impl Iterator<Item = &'a str>) -> u32 {
+pub fn restart_count_by_log_files<'a>(names: impl Iterator<Item = &'a str>) -> u64 {
     let count = |name: &str| {
         let (number, rest) = name.split_once('.')?;
         let is_log = rest.starts_with("log");
         let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-        (is_log && digits).then(|| number.parse::<u32>().ok()?.checked_add(1))?
+        // A number that is too long for the kubelet was not written by it.
+        let number = || u64::try_from(number.parse::<i64>().ok()?.checked_add(1)?).ok();
+        (is_log && digits).then(number)?
     };
     names.filter_map(count).max().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,8 @@ pub const SANDBOX: i32 = -998;
 const SYSTEM_CRITICAL_PRIORITY: i32 = 2_000_000_000;
 
 /// oom_score_adj of a container. A Burstable one goes the later the more memory it asked for (3 to 999, a thousandth for each
-/// thousandth of the node's `memory_capacity` in bytes); a sidecar never goes before the apps that it serves.
+/// thousandth of the node's `memory_capacity` in bytes); a sidecar never goes before the apps that it serves. Above 1000, which the
+/// kernel does not take, only for a pod whose own request is less than its containers' sum; validation lets no such pod in.
 pub fn oom_score_adj(pod: &Pod, container: &Container, memory_capacity: i64) -> i32 {
     match qos_class(pod) {
         _ if is_node_critical(pod) => GUARANTEED,
@@ -44,9 +45,13 @@ fn burstable(pod: &Pod, container: &Container, memory_capacity: i64) -> i32 {
     if is_sidecar && let Some(least) = pod.spec.containers.iter().map(memory_request).min() {
         score = score.min(adjust(least));
     }
-    let least = i128::from(BEST_EFFORT + GUARANTEED);
-    let most = i128::from(BEST_EFFORT - 1);
-    i32::try_from(score.clamp(least, most)).unwrap_or(BEST_EFFORT - 1)
+    let score = score.max(i128::from(BEST_EFFORT + GUARANTEED));
+    match i32::try_from(score) {
+        // Not as early as a pod that asked for nothing.
+        Ok(BEST_EFFORT) => BEST_EFFORT - 1,
+        Ok(score) => score,
+        Err(_) => i32::MAX,
+    }
 }
 
 fn memory_request(container: &Container) -> i64 {
@@ -122,6 +127,14 @@ mod tests {
             let (_, _, container) = pod.spec.find(name).unwrap();
             assert_eq!(oom_score_adj(&pod, container, 8 << 30), score, "{name}");
         }
+        // A pod that asks for less than its containers do: each one's part of that is negative.
+        let mut short = pod.clone();
+        short.spec.resources = Some(Resources {
+            requests: [(MEMORY.to_owned(), "6Gi".parse().unwrap())].into(),
+            ..Resources::default()
+        });
+        let first = &short.spec.init_containers[0];
+        assert_eq!(oom_score_adj(&short, first, 8 << 30), 1250);
         pod.spec.priority = Some(2_000_001_000);
         pod.spec.priority_class_name = Some("system-node-critical".to_owned());
         assert_eq!(

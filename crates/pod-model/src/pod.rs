@@ -331,7 +331,7 @@ pub enum RestartAction {
 #[expect(missing_docs, reason = "field names and meanings are those of the API")]
 pub struct ExitCodes {
     pub operator: ExitCodeOperator,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<i32>,
 }
 

@@ -106,8 +106,10 @@ pub fn complete(facts: StatusFacts<'_>, status: &mut PodStatus) {
     let mut list: Vec<Condition> = told.filter(|c| !is_own(&c.kind)).cloned().collect();
     // Set once from outside, never computed anew.
     if let Some(disruption) = find(&previous.conditions, DISRUPTION) {
-        list.retain(|c| c.kind != DISRUPTION);
-        list.push(disruption.clone());
+        match list.iter_mut().find(|c| c.kind == DISRUPTION) {
+            Some(place) => *place = disruption.clone(),
+            None => list.push(disruption.clone()),
+        }
     }
     list.push(conditions::ready_to_start_containers(pod, facts.runtime));
     list.push(conditions::initialized(
@@ -338,5 +340,44 @@ mod tests {
                 .collect();
             assert_eq!(lengths, [left], "{containers} containers");
         }
+    }
+
+    #[test]
+    fn a_disruption_takes_the_place_that_it_has_among_the_others() {
+        let named = |kind: &str, reason: &str| Condition {
+            kind: kind.to_owned(),
+            reason: reason.to_owned(),
+            ..Condition::default()
+        };
+        let pod = Pod::default();
+        let told = PodStatus {
+            conditions: vec![named(DISRUPTION, "old"), named("example.com/gate", "")],
+            ..PodStatus::default()
+        };
+        let previous = PodStatus {
+            conditions: vec![named(DISRUPTION, "new")],
+            ..PodStatus::default()
+        };
+        let facts = StatusFacts {
+            pod: &pod,
+            told: Some(&told),
+            runtime: &PodRuntime::default(),
+            waiting: &BTreeMap::new(),
+            previous: &previous,
+            pod_ips: &[],
+            host_ips: &[],
+            id_prefix: "",
+            over: false,
+            evicted: None,
+        };
+        let mut status = PodStatus::default();
+        complete(facts, &mut status);
+        let first: Vec<(&str, &str)> = status
+            .conditions
+            .iter()
+            .take(2)
+            .map(|c| (c.kind.as_str(), c.reason.as_str()))
+            .collect();
+        assert_eq!(first, [(DISRUPTION, "new"), ("example.com/gate", "")]);
     }
 }

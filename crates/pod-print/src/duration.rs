@@ -52,17 +52,22 @@ fn two(large: i64, unit: &str, small: i64, small_unit: &str) -> String {
     }
 }
 
-/// One unit: `59s`, `59m`, `23h`, `364d`, `1y`.
+/// One unit: `59s`, `59m`, `23h`, `364d`, `1y`. Counted as kubectl does, in hours with a fraction: what is a few nanoseconds short
+/// of a day may be the day.
 pub fn short_human_duration(d: SignedDuration) -> String {
-    let seconds = d.as_secs();
-    match seconds {
-        ..-1 => "<invalid>".to_owned(),
-        -1 => "0s".to_owned(),
-        0..MINUTE => format!("{seconds}s"),
-        MINUTE..HOUR => format!("{}m", seconds / MINUTE),
-        HOUR..DAY => format!("{}h", seconds / HOUR),
-        DAY..YEAR => format!("{}d", seconds / DAY),
-        _ => format!("{}y", seconds / YEAR),
+    let units = |unit: i64| {
+        let rest = (d.as_secs() % unit) * 1_000_000_000 + i64::from(d.subsec_nanos());
+        (d.as_secs() / unit) as f64 + rest as f64 / (unit as f64 * 1e9)
+    };
+    let (seconds, minutes, hours) = (units(1), units(MINUTE), units(HOUR));
+    match (seconds as i64, minutes as i64, hours as i64) {
+        (..-1, ..) => "<invalid>".to_owned(),
+        (-1, ..) => "0s".to_owned(),
+        (seconds @ ..60, ..) => format!("{seconds}s"),
+        (_, minutes @ ..60, _) => format!("{minutes}m"),
+        (.., hours @ ..24) => format!("{hours}h"),
+        (.., hours) if hours < 24 * 365 => format!("{}d", hours / 24),
+        _ => format!("{}y", (hours / 24.0 / 365.0) as i64),
     }
 }
 
@@ -117,5 +122,22 @@ mod tests {
         let time = "2025-12-31T23:59:57Z".parse().ok();
         assert_eq!(rfc1123(time), "Wed, 31 Dec 2025 23:59:57 +0000");
         assert_eq!(rfc1123(None), "Mon, 01 Jan 0001 00:00:00 +0000");
+    }
+
+    #[test]
+    fn a_short_time_is_counted_in_hours_with_a_fraction() {
+        const DAY_NANOS: i64 = 86_400_000_000_000;
+        for (nanos, text) in [
+            (-1, "0s"),
+            (-2_000_000_000, "<invalid>"),
+            (59_999_999_999, "59s"),
+            (DAY_NANOS, "1d"),
+            (179 * DAY_NANOS - 1, "179d"),
+            (179 * DAY_NANOS - 1_000_000, "178d"),
+            (730 * DAY_NANOS - 1, "2y"),
+        ] {
+            let got = short_human_duration(SignedDuration::from_nanos(nanos));
+            assert_eq!(got, text, "{nanos}");
+        }
     }
 }

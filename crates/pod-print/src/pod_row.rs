@@ -43,7 +43,11 @@ pub fn pod_row(pod: &Pod, now: Timestamp) -> PodRow {
         }
         _ => words.restarts.to_string(),
     };
-    let ip = status.pod_ips.first().map_or("", |ip| ip.ip.as_str());
+    // The one address counts where it and the list differ, or where only it is set.
+    let ip = match status.pod_ip.as_str() {
+        "" => status.pod_ips.first().map_or("", |ip| ip.ip.as_str()),
+        ip => ip,
+    };
     let node = pod.spec.node_name.as_ref().map_or("", |n| n.as_str());
     PodRow {
         name: pod.metadata.name.to_string(),
@@ -309,4 +313,33 @@ pub fn pod_table<'a>(
         table.rows.push(cells);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pod_model::status::Ip;
+
+    #[test]
+    fn the_one_address_counts_where_it_and_the_list_differ() {
+        for (one, list, shown) in [
+            ("", &[][..], "<none>"),
+            ("10.0.0.9", &[], "10.0.0.9"),
+            ("", &["10.0.0.1", "fd00::1"], "10.0.0.1"),
+            ("10.0.0.9", &["10.0.0.1", "fd00::1"], "10.0.0.9"),
+        ] {
+            let ips = list.iter().map(|ip| Ip {
+                ip: (*ip).to_owned(),
+            });
+            let pod = Pod {
+                status: Some(PodStatus {
+                    pod_ip: one.to_owned(),
+                    pod_ips: ips.collect(),
+                    ..PodStatus::default()
+                }),
+                ..Pod::default()
+            };
+            assert_eq!(pod_row(&pod, Timestamp::UNIX_EPOCH).ip, shown);
+        }
+    }
 }

@@ -399,11 +399,18 @@ fn read_only(given: &Value, expect: &Value) -> Result<(), String> {
     let mode = given.pointer("/volumeMount/recursiveReadOnly");
     let got = match get::<VolumeMount>(given, "volumeMount") {
         Ok(mount) => recursive_read_only(&mount, supported).map_err(|e| e.to_string()),
-        // Such a mount does not get past the door: the type has no such mode.
-        Err(_) => Err(format!(
-            "unknown recursive read-only mode {}",
-            mode.cloned().unwrap_or_default()
-        )),
+        // Such a mount does not get past the door: the type has no such mode. What is wrong with it otherwise is said first.
+        Err(_) => {
+            let unknown = format!(
+                "unknown recursive read-only mode {}",
+                mode.cloned().unwrap_or_default()
+            );
+            let mut known = given.clone();
+            known["volumeMount"]["recursiveReadOnly"] = json!("IfPossible");
+            let mount = get::<VolumeMount>(&known, "volumeMount")?;
+            let wrong = recursive_read_only(&mount, supported).err();
+            Err(wrong.map_or(unknown, |e| e.to_string()))
+        }
     };
     answer(got.map(|yes| json!({ "recursiveReadOnly": yes })), expect)
 }

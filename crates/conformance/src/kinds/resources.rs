@@ -293,7 +293,7 @@ fn cri(values: &ContainerResources) -> Value {
     let mut got = json!({
         "cpuShares": values.cpu_shares,
         "cpuQuota": values.cpu_quota.unwrap_or(0),
-        "cpuPeriod": values.cpu_period,
+        "cpuPeriod": values.cpu_period.unwrap_or(0),
         "memoryLimitInBytes": values.memory_limit.unwrap_or(0),
     });
     if !values.unified.is_empty() {

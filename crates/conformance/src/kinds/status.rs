@@ -6,7 +6,7 @@ use pod_model::conditions;
 use pod_model::container_status::{
     Facts, ProbeResults, Probed, apply_probes, container_statuses, restart_count_by_log_files,
 };
-use pod_model::ids::ContainerName;
+use pod_model::ids::{ContainerName, SandboxId};
 use pod_model::phase::phase;
 use pod_model::pod::{ContainerKind, Pod};
 use pod_model::pod_status::{StatusFacts, complete, draft};
@@ -122,7 +122,16 @@ fn check_container_statuses(given: &Value, expect: &Value) -> Result<(), String>
 
 fn check_pod_status(given: &Value, expect: &Value) -> Result<(), String> {
     let pod: Pod = get(given, "pod")?;
-    let (runtime, _) = runtime(given, &pod)?;
+    let (mut runtime, _) = runtime(given, &pod)?;
+    // Those that are not among the active ones are of another sandbox.
+    let active = given.pointer("/runtime/activeContainers");
+    let active = active.and_then(Value::as_array).into_iter().flatten();
+    let active: Vec<&str> = active.filter_map(|c| c["id"].as_str()).collect();
+    for record in &mut runtime.containers {
+        if !active.contains(&record.id.as_str()) {
+            record.sandbox = SandboxId::default();
+        }
+    }
     let previous: PodStatus = get_or_default(given, "previousStatus")?;
     let host_ips: Vec<String> = get(given, "nodeIPs")?;
     let facts = StatusFacts {
@@ -138,10 +147,9 @@ fn check_pod_status(given: &Value, expect: &Value) -> Result<(), String> {
         evicted: None,
     };
     let mut status = draft(facts);
-    // These cases come with a prober that says ready of all containers but those named.
+    // These cases come with a prober that says ready of all app containers but those named, and nothing of others.
     let failed: Vec<ContainerName> = get_or_default(given, "readinessFailed")?;
-    let containers = status.init_container_statuses.iter_mut();
-    for container in containers.chain(&mut status.container_statuses) {
+    for container in &mut status.container_statuses {
         container.ready = !failed.contains(&container.name);
     }
     complete(facts, &mut status);
@@ -152,7 +160,11 @@ fn check_pod_status(given: &Value, expect: &Value) -> Result<(), String> {
         status.conditions = list;
     }
     let mut got = serde_json::to_value(&status).map_err(|e| e.to_string())?;
-    for list in ["containerStatuses", "initContainerStatuses"] {
+    for list in [
+        "containerStatuses",
+        "initContainerStatuses",
+        "ephemeralContainerStatuses",
+    ] {
         if let Some(list) = got.get_mut(list) {
             cut(list);
         }

@@ -28,6 +28,12 @@ pub(super) fn validate_claim_template(
             .iter()
             .filter(|f| !matches!(f.as_str(), "annotations" | "labels"))
         {
+            // Named as upstream's own field is, with its first letter small.
+            let field = if field == "uid" {
+                "uID"
+            } else {
+                field.as_str()
+            };
             errors.forbidden(&path.child(field), "cannot be set");
         }
     }

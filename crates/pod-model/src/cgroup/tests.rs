@@ -154,3 +154,19 @@ fn page_sizes_that_nobody_asked_for_are_limited_to_nothing() {
     limit_other_page_sizes(&mut limits, &[2 << 20, 1 << 30]);
     assert_eq!(limits, [(2 << 20, 6 << 20), (1 << 30, 0)].into());
 }
+
+#[test]
+fn a_page_size_that_the_node_does_not_have_is_nowhere_written() {
+    let mut list = ResourceList::new();
+    for name in ["hugepages-", "hugepages-large", "hugepages-64Ki"] {
+        list.insert(name.to_owned(), "4Mi".parse().unwrap());
+    }
+    let mut limits = huge_page_limits(&list);
+    assert_eq!(
+        limits,
+        [(0, 8 << 20), (64 << 10, 4 << 20)].into(),
+        "what cannot be read counts as 0"
+    );
+    limit_other_page_sizes(&mut limits, &[2 << 20]);
+    assert_eq!(limits, [(2 << 20, 0)].into());
+}

@@ -113,7 +113,12 @@ pub fn merge_dns_options(existing: &[String], more: &[DnsOption]) -> Vec<String>
     let mut options = Vec::new();
     for option in existing {
         let name = option.split(':').next().unwrap_or(option);
-        put_option(&mut options, name, option.clone());
+        // A colon without a value says nothing.
+        let text = match option.strip_suffix(':') {
+            Some(bare) if bare == name => name.to_owned(),
+            _ => option.clone(),
+        };
+        put_option(&mut options, name, text);
     }
     for option in more {
         let text = match option.value.as_deref().filter(|v| !v.is_empty()) {
@@ -175,8 +180,12 @@ pub fn pod_dns(
         Some(text) => parse_resolv_conf(text)?,
         None => Resolver::default(),
     };
-    let policy = pod.spec.dns_policy.unwrap_or(DnsPolicy::ClusterFirst);
-    let mut resolver = match pod_dns_type(policy, pod.spec.host_network) {
+    // A pod without a policy did not come through the door; the cluster's resolver is for it, whatever its network.
+    let kind = match pod.spec.dns_policy {
+        Some(policy) => pod_dns_type(policy, pod.spec.host_network),
+        None => DnsType::Cluster,
+    };
+    let mut resolver = match kind {
         DnsType::None => Resolver::default(),
         DnsType::Cluster if !node.cluster_dns.is_empty() => Resolver {
             servers: node.cluster_dns.clone(),
@@ -347,5 +356,25 @@ mod tests {
         assert_eq!(kept.len(), 8);
         assert!(warning.is_some());
         assert!(searches_fit_limits(&many[..32]).1.is_none());
+    }
+
+    #[test]
+    fn an_option_with_a_colon_and_no_value_is_one_without() {
+        let more = [DnsOption {
+            name: "ndots".to_owned(),
+            value: Some(String::new()),
+        }];
+        let existing = ["a:", "b:c:", "ndots:5"].map(str::to_owned);
+        assert_eq!(merge_dns_options(&existing, &more), ["a", "b:c:", "ndots"]);
+    }
+
+    #[test]
+    fn a_pod_without_a_policy_asks_the_cluster_even_on_the_nodes_network() {
+        let mut pod = Pod::default();
+        pod.spec.host_network = true;
+        let mut node = node();
+        node.cluster_dns = vec!["10.0.0.10".to_owned()];
+        let (resolver, _) = pod_dns(&pod, &node).unwrap();
+        assert_eq!(resolver.servers, ["10.0.0.10"]);
     }
 }

@@ -150,7 +150,8 @@ pub fn env_field(
     let path = field.field_path.as_str();
     let ips = sort_pod_ips(pod_ips, node.ips.first().map(String::as_str));
     Ok(match path {
-        "spec.nodeName" => pod
+        // `spec.host` is its name of long ago.
+        "spec.nodeName" | "spec.host" => pod
             .spec
             .node_name
             .as_ref()
@@ -226,5 +227,19 @@ mod tests {
         assert_eq!(sort_pod_ips(&ips, Some("fd00::1")), ["fd00::6", "1.2.3.4"]);
         assert_eq!(sort_pod_ips(&ips, None), ["1.2.3.4", "fd00::6"]);
         assert!(sort_pod_ips(&[], None).is_empty());
+    }
+
+    #[test]
+    fn the_node_goes_by_its_name_of_long_ago_as_well() {
+        let mut pod = Pod::default();
+        pod.spec.node_name = Some("n1".into());
+        for path in ["spec.nodeName", "spec.host"] {
+            let field = FieldRef {
+                api_version: Some("v1".to_owned()),
+                field_path: path.to_owned(),
+            };
+            let node = super::super::testing::node();
+            assert_eq!(env_field(&pod, &field, &node, &[]).unwrap(), "n1", "{path}");
+        }
     }
 }

@@ -2,36 +2,17 @@
 
 use pod_model::pod::{Container, Pod, ResourceFieldRef};
 use pod_model::quantity::{Format, Quantity};
-use std::collections::BTreeMap;
 
-/// The value of a field of metadata; `None` for every other field: only the node knows it.
+/// The value of the two fields whose labels kubectl knows; `None` for every other field: it leaves those to the node.
 pub(super) fn field_text(pod: &Pod, path: &str) -> Option<String> {
-    let meta = &pod.metadata;
-    if let Some((map, key)) = path.strip_suffix("']").and_then(|p| p.split_once("['")) {
-        let map = match map {
-            "metadata.labels" => &meta.labels,
-            "metadata.annotations" => &meta.annotations,
-            _ => return None,
-        };
-        return Some(map.get(key).cloned().unwrap_or_default());
-    }
     match path {
-        "metadata.name" => Some(meta.name.to_string()),
-        "metadata.namespace" => Some(meta.namespace.to_string()),
-        "metadata.uid" => Some(meta.uid.to_string()),
-        "metadata.labels" => Some(map_text(&meta.labels)),
-        "metadata.annotations" => Some(map_text(&meta.annotations)),
+        "metadata.name" => Some(pod.metadata.name.to_string()),
+        "metadata.namespace" => Some(pod.metadata.namespace.to_string()),
         _ => None,
     }
 }
 
-/// Sorted lines `key="value"`.
-fn map_text(map: &BTreeMap<String, String>) -> String {
-    let lines: Vec<String> = map.iter().map(|(k, v)| format!("{k}={v:?}")).collect();
-    lines.join("\n")
-}
-
-/// `limits.cpu` and its like in units of the divisor, rounded up.
+/// `limits.cpu` and its like in units of the divisor, rounded up; before that both are rounded up to whole units (cpu: thousandths).
 pub(super) fn resource_text(container: &Container, field: &ResourceFieldRef) -> Option<String> {
     let (list, name) = field.resource.split_once('.')?;
     let list = match list {
@@ -47,5 +28,13 @@ pub(super) fn resource_text(container: &Container, field: &ResourceFieldRef) -> 
     let divisor = field.divisor.as_ref().filter(|d| !d.is_zero());
     let nothing = Quantity::default();
     let amount = list.get(name).unwrap_or(&nothing);
-    Some(amount.ceil_div(divisor.unwrap_or(&one))?.to_string())
+    let whole = |quantity: &Quantity| {
+        let units = match name {
+            "cpu" => quantity.milli_value(),
+            _ => quantity.value(),
+        };
+        Quantity::from_value(units, Format::DecimalSI)
+    };
+    let parts = whole(amount).ceil_div(&whole(divisor.unwrap_or(&one)))?;
+    Some(parts.to_string())
 }

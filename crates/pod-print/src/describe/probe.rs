@@ -17,7 +17,10 @@ pub fn probe_text(probe: &Probe) -> String {
         return format!("exec [{}] {numbers}", exec.command.join(" "));
     }
     if let Some(get) = &handler.http_get {
-        let scheme = get.scheme.as_deref().unwrap_or_default().to_lowercase();
+        let scheme = match get.scheme.as_deref().unwrap_or_default() {
+            "" => String::new(),
+            scheme => format!("{}:", scheme.to_lowercase()),
+        };
         let host = get.host.as_deref().unwrap_or_default();
         let host = if host.contains(':') {
             format!("[{host}]")
@@ -31,7 +34,7 @@ pub fn probe_text(probe: &Probe) -> String {
             "/"
         };
         let port = port_text(&get.port);
-        return format!("http-get {scheme}://{host}:{port}{slash}{path} {numbers}");
+        return format!("http-get {scheme}//{host}:{port}{slash}{path} {numbers}");
     }
     if let Some(tcp) = &handler.tcp_socket {
         let host = tcp.host.as_deref().unwrap_or_default();

@@ -1,8 +1,11 @@
 //! The whole of `describe pod` for a pod that waits in its first init container.
 
+use super::field::{field_text, resource_text};
 use super::*;
 use pod_model::event::EventKind;
-use pod_model::pod::{ExecAction, Handler, HttpGetAction, IntOrString, Probe};
+use pod_model::pod::{
+    Container, ExecAction, Handler, HttpGetAction, IntOrString, Probe, ResourceFieldRef,
+};
 
 const POD: &str = r#"{
   "metadata": {"name": "myapp-pod", "namespace": "default", "uid": "u", "labels": {"app": "myapp", "tier": "web"},
@@ -207,4 +210,47 @@ fn a_probe_is_one_line() {
         ..Probe::default()
     };
     assert!(probe_text(&get).starts_with("http-get http://:web/ok%3Fa%20b delay=0s "));
+    let mut bare = get.clone();
+    if let Some(get) = &mut bare.handler.http_get {
+        get.scheme = None;
+    }
+    assert!(probe_text(&bare).starts_with("http-get //:web/ok%3Fa%20b delay=0s "));
+}
+
+#[test]
+fn kubectl_knows_two_fields_and_leaves_the_others_to_the_node() {
+    let mut pod = pod();
+    pod.metadata.namespace = "ns".into();
+    for (path, text) in [
+        ("metadata.name", Some("myapp-pod")),
+        ("metadata.namespace", Some("ns")),
+        ("metadata.uid", None),
+        ("metadata.labels", None),
+        ("metadata.labels['app']", None),
+        ("status.podIP", None),
+    ] {
+        assert_eq!(field_text(&pod, path).as_deref(), text, "{path}");
+    }
+}
+
+#[test]
+fn a_resource_and_its_divisor_are_whole_units_before_they_are_divided() {
+    let mut container = Container::default();
+    let limits = &mut container.resources.limits;
+    limits.insert("memory".to_owned(), "1500m".parse().unwrap());
+    limits.insert("cpu".to_owned(), "1500m".parse().unwrap());
+    for (resource, divisor, text) in [
+        ("limits.memory", "1m", "2"),
+        ("limits.cpu", "1m", "1500"),
+        ("limits.cpu", "1", "2"),
+        ("requests.cpu", "1", "0"),
+    ] {
+        let field = ResourceFieldRef {
+            container_name: None,
+            resource: resource.to_owned(),
+            divisor: Some(divisor.parse().unwrap()),
+        };
+        let got = resource_text(&container, &field);
+        assert_eq!(got.as_deref(), Some(text), "{resource} / {divisor}");
+    }
 }

@@ -19,7 +19,7 @@ pub fn attempts(folder: &Path) -> BTreeMap<ContainerName, u32> {
             let count = restart_count_by_log_files(files.iter().map(String::as_str));
             Some((
                 ContainerName::new(entry.file_name().to_string_lossy()),
-                count,
+                u32::try_from(count).unwrap_or(u32::MAX),
             ))
         })
         .collect()

@@ -1,0 +1,169 @@
+//! Tests of what is carried over from the status before, and of what probes add.
+
+use super::*;
+use crate::ids::ImageId;
+
+fn record(name: &str, id: &str, state: RunState) -> ContainerRecord {
+    ContainerRecord {
+        id: id.into(),
+        name: name.into(),
+        sandbox: "s".into(),
+        state,
+        attempt: 0,
+        image: String::new(),
+        image_id: ImageId::default(),
+        hash: None,
+        created_at: None,
+        started_at: None,
+        exit: None,
+        user: None,
+        clamped: Vec::new(),
+    }
+}
+
+fn status(name: &str, id: &str, started: Option<bool>) -> ContainerStatus {
+    ContainerStatus {
+        name: name.into(),
+        container_id: id.to_owned(),
+        started,
+        ..ContainerStatus::default()
+    }
+}
+
+fn running(name: &str, started: Option<bool>) -> ContainerStatus {
+    let mut status = status(name, "1", started);
+    status.state.running = Some(Running::default());
+    status
+}
+
+#[test]
+fn that_an_attempt_has_started_is_remembered_for_that_attempt_only() {
+    let mut pod = Pod::default();
+    pod.spec.containers = vec![Container {
+        name: "app".into(),
+        ..Container::default()
+    }];
+    let runtime = PodRuntime {
+        sandboxes: Vec::new(),
+        containers: vec![record("app", "1", RunState::Running)],
+    };
+    let facts = Facts {
+        pod: &pod,
+        runtime: &runtime,
+        waiting: &BTreeMap::new(),
+        id_prefix: "",
+        restarting: false,
+    };
+    for (before, started) in [
+        (status("app", "1", Some(true)), Some(true)),
+        (status("app", "", Some(true)), Some(true)),
+        (status("app", "0", Some(true)), Some(false)),
+        (status("app", "1", None), None),
+    ] {
+        let list = container_statuses(facts, ContainerKind::App, &pod.spec.containers, &[before]);
+        assert_eq!(list.first().and_then(|s| s.started), started);
+    }
+}
+
+#[test]
+fn of_two_statuses_of_one_name_the_last_counts() {
+    let mut pod = Pod::default();
+    pod.spec.containers = vec![Container {
+        name: "app".into(),
+        ..Container::default()
+    }];
+    let facts = Facts {
+        pod: &pod,
+        runtime: &PodRuntime::default(),
+        waiting: &BTreeMap::new(),
+        id_prefix: "",
+        restarting: false,
+    };
+    let before = [1, 2].map(|restart_count| ContainerStatus {
+        restart_count,
+        ..status("app", "1", None)
+    });
+    let list = container_statuses(facts, ContainerKind::App, &pod.spec.containers, &before);
+    assert_eq!(list.first().map(|s| s.restart_count), Some(2));
+}
+
+#[test]
+fn a_container_that_has_started_needs_no_new_result_of_its_startup_probe() {
+    let probed = Probed {
+        startup: [ContainerName::new("app")].into(),
+        readiness: BTreeSet::new(),
+    };
+    for (before, result, started) in [
+        (Some(true), None, true),
+        (Some(false), None, false),
+        (None, None, false),
+        (None, Some(ProbeResult::Success), true),
+        (Some(true), Some(ProbeResult::Unknown), false),
+    ] {
+        let mut of_pod = PodStatus {
+            container_statuses: vec![running("app", before)],
+            ..PodStatus::default()
+        };
+        let results = ProbeResults {
+            startup: result.map(|r| ("app".into(), r)).into_iter().collect(),
+            ..ProbeResults::default()
+        };
+        apply_probes(&PodSpec::default(), &mut of_pod, &probed, &results);
+        let got = of_pod.container_statuses.first().and_then(|s| s.started);
+        assert_eq!(got, Some(started), "{before:?} {result:?}");
+    }
+}
+
+#[test]
+fn nothing_is_said_of_an_init_status_that_does_not_stand_at_its_containers_place() {
+    let init = |name: &str| Container {
+        name: name.into(),
+        ..Container::default()
+    };
+    let spec = PodSpec {
+        init_containers: vec![init("first"), init("second")],
+        ..PodSpec::default()
+    };
+    let done = |name: &str| {
+        let mut status = status(name, "1", None);
+        status.state.terminated = Some(Terminated::default());
+        status
+    };
+    for (names, ready) in [
+        (&["first", "second"][..], &[true, true][..]),
+        (&["second"], &[false]),
+        (&["second", "first"], &[false, false]),
+    ] {
+        let mut of_pod = PodStatus {
+            init_container_statuses: names.iter().map(|n| done(n)).collect(),
+            ..PodStatus::default()
+        };
+        apply_probes(
+            &spec,
+            &mut of_pod,
+            &Probed::default(),
+            &ProbeResults::default(),
+        );
+        let got: Vec<bool> = of_pod
+            .init_container_statuses
+            .iter()
+            .map(|s| s.ready)
+            .collect();
+        assert_eq!(got, ready, "{names:?}");
+    }
+}
+
+#[test]
+fn a_log_file_counts_if_its_number_is_one_that_the_kubelet_can_hold() {
+    for (names, count) in [
+        (&[][..], 0),
+        (&["0.log"], 1),
+        (&["7.logx", "6.LOG", "+9.log"], 8),
+        (&["4294967296.log"], 4_294_967_297),
+        (&["9223372036854775807.log", "1.log"], 2),
+        (&["99999999999999999999.log", "1.log"], 2),
+    ] {
+        let got = restart_count_by_log_files(names.iter().copied());
+        assert_eq!(got, count, "{names:?}");
+    }
+}
