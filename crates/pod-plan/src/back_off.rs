@@ -3,7 +3,6 @@
 //! A restart after an exit is refused until `finished_at + delay`; the first one is immediate. An entry that was not updated for twice
 //! the longest delay counts as absent (`client-go/util/flowcontrol/backoff.go`, `doBackOff` of kuberuntime).
 
-use crate::clock::moved;
 use jiff::{SignedDuration, Timestamp};
 use pod_model::ids::ImageName;
 use pod_model::pod::{Container, Pod};
@@ -149,11 +148,9 @@ impl BackOffTable {
         self.0.insert(next.key, next.entry);
     }
 
-    /// The wall clock was set by that much.
-    pub(crate) fn clock_was_set(&mut self, by: SignedDuration) {
-        for entry in self.0.values_mut() {
-            entry.updated = moved(entry.updated, by);
-        }
+    /// When each entry was updated.
+    pub(crate) fn times(&mut self) -> impl Iterator<Item = &mut Timestamp> {
+        self.0.values_mut().map(|entry| &mut entry.updated)
     }
 
     /// Forgets a delay.

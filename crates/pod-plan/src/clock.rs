@@ -63,7 +63,9 @@ impl Memory {
     /// The wall clock was set by that much.
     pub fn clock_was_set(&mut self, by: SignedDuration) {
         move_status(&mut self.status, by);
-        self.back_off.clock_was_set(by);
+        for updated in self.back_off.times() {
+            *updated = moved(*updated, by);
+        }
         for error in self.start_errors.values_mut() {
             error.at = moved(error.at, by);
         }
