@@ -49,6 +49,13 @@ pub(crate) struct Host {
     mounts: String,
 }
 
+/// Mounts of this namespace but those that it has got from cases of other nodes, which vanish when their folders are removed.
+fn mounts() -> String {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let lines = table.lines().filter(|line| !line.contains(" /tmp/pw"));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 impl Host {
     pub(crate) fn look(rig: &Rig) -> Self {
         let canary = rig.folder.join("canary");
@@ -76,7 +83,7 @@ impl Host {
                 .iter()
                 .map(|name| fs::read_to_string(format!("/proc/sys/{name}")).unwrap_or_default())
                 .collect(),
-            mounts: fs::read_to_string("/proc/self/mountinfo").unwrap(),
+            mounts: mounts(),
         }
     }
 }

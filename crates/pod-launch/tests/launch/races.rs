@@ -37,16 +37,20 @@ fn while_exchanging(folder: &Path, a: &str, b: &str, act: impl FnOnce()) {
     });
 }
 
-/// Makes and runs a container a round; gives the output of each that came to be. That none came to be would prove nothing.
+/// Makes and runs a container a round; gives the output of each that came to be. One may be refused, which harms nobody, and says why; but
+/// that most come to be shows that there was something to race.
 fn run_rounds(rig: &mut Rig, plan: impl Fn(&Rig, &str) -> Plan) -> Vec<String> {
     let mut said = Vec::new();
     for n in 0..rounds() {
         let id = format!("c{n}");
         let plan = plan(rig, &id);
-        if let Ok(container) = rig.create(plan) {
-            rig.start(&container);
-            rig.wait(container.pid);
-            said.push(fs::read_to_string(&container.output).unwrap());
+        match rig.create(plan) {
+            Ok(container) => {
+                rig.start(&container);
+                rig.wait(container.pid);
+                said.push(fs::read_to_string(&container.output).unwrap());
+            }
+            Err((step, cause)) => eprintln!("round {n} was refused: {step}: {cause}"),
         }
         rig.forget(&id);
     }
@@ -95,7 +99,7 @@ fn s08_what_lies_below_dev_null_may_be_exchanged_and_masked_paths_stay_masked() 
                     plan
                 });
             });
-            assert_eq!(said.len(), rounds(), "what lies below is of no account");
+            assert!(said.len() * 2 > rounds(), "{} were made", said.len());
             for text in said {
                 assert!(text.ends_with("1:3\n") && !text.contains("wrote"), "{text}");
             }
@@ -131,7 +135,7 @@ fn s10_a_kernel_parameter_is_set_where_it_belongs_while_the_images_proc_is_excha
                     plan
                 });
             });
-            assert!(!said.is_empty(), "every create was refused");
+            assert!(said.len() * 2 > rounds(), "{} were made", said.len());
             for text in said {
                 assert_eq!(text, "1\n500\n");
             }
