@@ -103,11 +103,22 @@ pub fn outcome(pidfd: impl AsFd, pid: i32) -> io::Result<Outcome> {
             return Ok(Outcome::Exited(status));
         }
     }
-    Ok(match exit_info(pidfd.as_fd()) {
-        Some(raw) => Outcome::Exited(Status::from_wait(raw)),
-        None => Outcome::Unknown,
-    })
+    // Between the moment when somebody has begun to reap it and the one when the kernel keeps its status, /proc still shows it.
+    for _ in 0..REAPING {
+        let reaped = !std::path::Path::new(&format!("/proc/{pid}")).exists();
+        if let Some(raw) = exit_info(pidfd.as_fd()) {
+            return Ok(Outcome::Exited(Status::from_wait(raw)));
+        }
+        if reaped {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    Ok(Outcome::Unknown)
 }
+
+/// So often is looked whether a process that is being reaped is gone: that takes microseconds, and its pid may mean another one by then.
+const REAPING: usize = 1000;
 
 /// Reaps that child if it has ended, whatever its status.
 pub fn reap(pid: i32) {

@@ -30,8 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a container is only looked at before the daemon is asked about it.
 const ASK: Duration = Duration::from_millis(500);
 
-/// How long what is being removed may take to be gone.
-const SWEEP: Duration = Duration::from_secs(10);
+/// How long what is being removed may take to be gone: what failed is tried again after 10 s.
+const SWEEP: Duration = Duration::from_secs(30);
 
 /// What is done with the pod when something is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,6 +7,7 @@ use crate::node::Node;
 use crate::soak::life::{self, Begun, Life, Op};
 use crate::soak::processes::{self, Who};
 use crate::soak::tally::Tally;
+use std::cell::Cell;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -45,6 +46,8 @@ pub(crate) struct Rig {
     number: u32,
     /// Where strace writes.
     out: PathBuf,
+    /// So much of the daemon's log has been looked at.
+    seen: Cell<usize>,
 }
 
 impl Rig {
@@ -57,6 +60,7 @@ impl Rig {
             empty,
             number: 0,
             out,
+            seen: Cell::new(0),
         }
     }
 
@@ -159,7 +163,8 @@ impl Rig {
                     (Err(text), point) => {
                         // An app whose launcher was killed may have ended with it.
                         let ended = what.contains("launcher") && life.has_ended();
-                        came.extend(point.map(|p| (p, Came::Skipped)));
+                        let own = if ended { Came::Skipped } else { Came::Lost };
+                        came.extend(point.map(|p| (p, own)));
                         problem = (!ended).then_some(text);
                         if ended {
                             came.extend(left.by_ref().map(|p| (p, Came::Skipped)));
@@ -215,12 +220,13 @@ impl Rig {
             life.launcher_ahead()?;
         }
         let calls = format!("trace={name},execve");
+        let shown = if errno.is_some() { "-y" } else { "-q" };
         let inject = match errno {
             Some(errno) => format!("inject={name}:error={errno}:when={count}"),
             None => format!("inject={name}:signal=KILL:when={count}"),
         };
         let (mut strace, mut begun) =
-            match self.traced(life, *op, *who, &["-e", &calls, "-e", &inject]) {
+            match self.traced(life, *op, *who, &[shown, "-e", &calls, "-e", &inject]) {
                 Ok(traced) => traced,
                 // The launcher that waits may have been let go before strace was there.
                 Err(problem) if problem.contains("gone") => {
@@ -248,25 +254,33 @@ impl Rig {
             std::thread::sleep(Duration::from_millis(1));
         }
         strace.detach();
-        let hit = killed() || text().contains("(INJECTED)");
+        let text = text();
+        let injected = text.lines().find(|l| l.contains("(INJECTED)"));
+        let hit = killed() || injected.is_some();
+        // One that only counts in memory cannot fail so: what comes of it says nothing but how a sudden end is survived.
+        let possible = injected.is_none_or(|l| !l.contains("anon_inode:[eventfd]"));
         // A launcher may: libcontainer ends its process where it cannot go on, which is why that is one of its own.
         if errno.is_some()
+            && possible
             && *who != Who::Launcher
-            && let Some(line) = text().lines().find(|l| l.contains("+++ killed by"))
+            && let Some(line) = text.lines().find(|l| l.contains("+++ killed by"))
         {
             return Err(format!("an error was its end: {line}"));
         }
-        if killed() {
+        if killed() || !possible {
             // Until it has let go of its sockets, somebody may still connect to it.
-            let text = text();
             let end = Instant::now() + ATTACH;
             while trace::dying(&text, strace.tracee()) && Instant::now() < end {
                 std::thread::yield_now();
             }
         }
         tally.kills += u64::from(hit);
-        if errno.is_some() {
-            self.no_panic()?;
+        let panic = self.panic();
+        if errno.is_some()
+            && possible
+            && let Some(panic) = panic
+        {
+            return Err(panic);
         }
         life.settle(*op, &[*who], begun, tally)?;
         Ok(match hit {
@@ -275,19 +289,19 @@ impl Rig {
         })
     }
 
-    /// Whether no process of the node has said that it panicked.
-    fn no_panic(&self) -> Result<(), String> {
-        let mut logs = vec![self.node.run_dir().join("node.log")];
+    /// What a process of the node has said of a panic since this was asked last.
+    fn panic(&self) -> Option<String> {
+        let mut said = fs::read_to_string(self.node.run_dir().join("node.log")).unwrap_or_default();
+        let seen = self.seen.replace(said.len());
+        said = said.get(seen..).unwrap_or_default().to_owned();
         let sandboxes = fs::read_dir(self.node.run_dir().join("sandboxes"));
-        let sandboxes = sandboxes.into_iter().flatten().flatten();
-        logs.extend(sandboxes.map(|s| s.path().join("supervisor.err")));
-        for log in logs {
-            let text = fs::read_to_string(&log).unwrap_or_default();
-            if let Some(line) = text.lines().find(|l| l.contains("panicked")) {
-                return Err(format!("{}: {line}", log.display()));
-            }
+        for sandbox in sandboxes.into_iter().flatten().flatten() {
+            let words = fs::read_to_string(sandbox.path().join("supervisor.err"));
+            said.push_str(&words.unwrap_or_default());
         }
-        Ok(())
+        said.lines()
+            .find(|l| l.contains("panicked"))
+            .map(str::to_owned)
     }
 
     /// Attaches strace to the process and begins `op`.
