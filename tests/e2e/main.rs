@@ -28,6 +28,7 @@ mod lifecycle;
 mod network;
 mod running;
 mod runtime;
+mod second_chance;
 mod security;
 mod stats;
 mod supervisor;

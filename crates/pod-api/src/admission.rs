@@ -45,6 +45,7 @@ pub fn admit_pod(pod: wire::Pod, allow_unsupported: bool) -> ApiResult<Admitted>
     pod_manifest::defaults(&mut pod);
     let name = pod.metadata.name.clone().unwrap_or_default();
     let mut causes = causes_of(&pod_manifest::validate_pod(&pod, &Options::default()));
+    causes.extend(causes_of(&pod_manifest::validate_asked(&pod)));
     if !allow_unsupported {
         let refused = notes.iter().filter(|n| n.support == Support::NotSupported);
         causes.extend(refused.map(|note| Cause {
@@ -97,6 +98,7 @@ pub fn admit_update(
     pod_manifest::defaults(&mut new);
     let name = new.metadata.name.clone().unwrap_or_default();
     let mut causes = causes_of(&validate(&new, old, &Options::default()));
+    causes.extend(causes_of(&pod_manifest::validate_asked(&new)));
     causes.append(&mut unsupported);
     if !causes.is_empty() {
         return Err(invalid("Pod", &name, causes));

@@ -4,9 +4,10 @@ use crate::error::ApiError;
 use crate::feed::{Feed, Key};
 use jiff::Timestamp;
 use pod_driver::host::ExecSession;
+pub use pod_driver::queue::Retried;
 use pod_model::config::ExecConfig;
 use pod_model::event::Event;
-use pod_model::ids::PodRef;
+use pod_model::ids::{ContainerName, PodRef};
 use pod_model::pod::Pod;
 use pod_model::runtime::PodRuntime;
 use pod_model::service::Service;
@@ -58,6 +59,16 @@ pub trait Backend: Send + Sync + 'static {
         container: &str,
         config: &ExecConfig,
     ) -> impl Future<Output = ApiResult<ExecSession>> + Send;
+
+    /// Makes a container in which things stand as they stood for the newest attempt of that container: its files, volumes, environment, user
+    /// and confinement, and the pod's namespaces; gives the name that [`Backend::exec`] knows it by. `image`: with the files of that image
+    /// instead. A container that runs needs none: its own name is given.
+    fn debug(
+        &self,
+        pod: &PodRef,
+        target: &str,
+        image: Option<&str>,
+    ) -> impl Future<Output = ApiResult<String>> + Send;
 
     /// Sets the size of an exec'd process's terminal.
     fn resize(&self, terminal: &OwnedFd, columns: u16, rows: u16) -> ApiResult<()>;
@@ -123,6 +134,13 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Every sandbox and every attempt of every container that there is a record of.
     fn attempts_of(&self, key: &Key) -> impl Future<Output = ApiResult<Attempts>> + Send;
+
+    /// Gives a pod a second chance: at the init container `from`, else at what has failed. `BadRequest` where there is nothing to try again.
+    fn retry(
+        &self,
+        key: &Key,
+        from: Option<ContainerName>,
+    ) -> impl Future<Output = ApiResult<Retried>> + Send;
 
     /// What a pod and its running containers use now.
     fn stats_of(&self, key: &Key) -> impl Future<Output = ApiResult<PodStats>> + Send;

@@ -14,7 +14,7 @@ mod fake;
 
 use fake::Node;
 use pod_api::client::{
-    ClientError, ExecOutput, ExecRequest, LogBody, LogRequest, Resource, Selectors,
+    ClientError, Debug, ExecOutput, ExecRequest, LogBody, LogRequest, Resource, Selectors,
 };
 use pod_api::error::Reason;
 use pod_api::feed::ChangeKind;
@@ -445,6 +445,7 @@ fn exec(command: &[&str], stdin: bool) -> ExecRequest {
         command: command.iter().map(|w| (*w).to_owned()).collect(),
         stdin,
         tty: false,
+        debug: None,
     }
 }
 
@@ -486,6 +487,36 @@ async fn exec_passes_input_output_and_the_exit_code() {
 
     let (_to, from) = node.client.exec(&exec(&["true"], false)).await.unwrap();
     assert_eq!(said(from).await.2, Ok(0));
+}
+
+#[tokio::test]
+async fn a_debugging_session_is_an_exec_where_the_node_says() {
+    let node = Node::start();
+    create(&node, "a").await;
+    let request = |image: Option<&str>, container: &str| ExecRequest {
+        container: container.to_owned(),
+        debug: Some(Debug {
+            image: image.map(str::to_owned),
+        }),
+        ..exec(&["sh", "-c", "echo here; exit 3"], false)
+    };
+    let (_sender, mut receiver) = node.client.exec(&request(None, "app")).await.unwrap();
+    let mut said = Vec::new();
+    let code = loop {
+        match receiver.next().await.unwrap() {
+            ExecOutput::Stdout(bytes) => said.extend_from_slice(&bytes),
+            ExecOutput::Stderr(bytes) => panic!("{bytes:?}"),
+            ExecOutput::Ended(how) => break how.unwrap(),
+        }
+    };
+    assert_eq!((said.as_slice(), code), (&b"here\n"[..], 3));
+    for (image, container, wanted) in [
+        (Some("none"), "app", Reason::NotFound),
+        (None, "nobody", Reason::BadRequest),
+    ] {
+        let refused = node.client.exec(&request(image, container)).await;
+        assert_eq!(reason(&refused.map(drop).unwrap_err()), Some(wanted));
+    }
 }
 
 #[tokio::test]
@@ -735,6 +766,13 @@ async fn the_node_tells_of_itself_and_strange_requests_get_a_status() {
     assert_eq!(stats.pod.and_then(|u| u.pids), Some(3));
     assert_eq!(stats.containers[0].usage.pids, Some(3));
     let missing = node.client.stats_of("default", "zzz").await;
+    assert_eq!(reason(&missing.unwrap_err()), Some(Reason::NotFound));
+    let retried = node.client.retry("default", "a", Some("b")).await.unwrap();
+    assert_eq!(retried.from, ["b".into()]);
+    assert_eq!(retried.skipped, ["a".into()]);
+    let refused = node.client.retry("default", "a", Some("never")).await;
+    assert_eq!(reason(&refused.unwrap_err()), Some(Reason::BadRequest));
+    let missing = node.client.retry("default", "zzz", None).await;
     assert_eq!(reason(&missing.unwrap_err()), Some(Reason::NotFound));
     let odd = Selectors {
         labels: "a of (b)".to_owned(),

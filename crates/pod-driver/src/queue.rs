@@ -5,6 +5,7 @@ use pod_model::ids::{ContainerId, ContainerName, ImageName};
 use pod_model::pod::Pod;
 use pod_plan::events::{LogNews, PodEvent};
 use pod_plan::probes::Findings;
+pub use pod_plan::retry::{Retried, RetryError};
 use tokio::sync::mpsc;
 
 /// Something for a pod's task.
@@ -36,6 +37,36 @@ pub enum Message {
     Probed(Findings),
     /// Something about the log of a container.
     Log(ContainerName, LogNews),
+    /// The pod shall have a second chance.
+    Retry {
+        /// Where it begins again; `None` = at what has failed.
+        from: Option<ContainerName>,
+        /// Who asked.
+        answer: Answer,
+    },
+}
+
+/// Where the answer to a wish for a second chance goes.
+#[derive(Clone, Debug)]
+pub struct Answer(mpsc::UnboundedSender<Result<Retried, RetryError>>);
+
+impl Answer {
+    /// Both ends.
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<Result<Retried, RetryError>>) {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Self(sender), receiver)
+    }
+
+    /// Answers; who asked may have gone away.
+    pub(crate) fn send(&self, answer: Result<Retried, RetryError>) {
+        let _ = self.0.send(answer);
+    }
+}
+
+impl PartialEq for Answer {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.same_channel(&other.0)
+    }
 }
 
 /// Reaches a pod's task. The task ends when the pod is removed, or when every handle is gone.

@@ -68,6 +68,7 @@ pub fn pod_task<X: Outside>(
     });
     let memory = memory.unwrap_or_default();
     let told = memory.status.clone();
+    let kept = memory.clone();
     let findings = prober.as_ref().map(Prober::findings).unwrap_or_default();
     let (shown, show) = watch::channel(Shown::default());
     let weak = sender.downgrade();
@@ -80,6 +81,7 @@ pub fn pod_task<X: Outside>(
         memory,
         log_attempts: begin.log_attempts,
         told,
+        kept,
         findings,
         watch: clock,
         moved: Moved::default(),
@@ -117,6 +119,8 @@ struct Task<X: Outside> {
     memory: Memory,
     log_attempts: BTreeMap<ContainerName, u32>,
     told: PodStatus,
+    /// As it was when it was told last.
+    kept: Memory,
     findings: Findings,
     watch: Watch,
     moved: Moved,
@@ -281,6 +285,16 @@ impl<X: Outside> Task<X> {
             Message::Probed(findings) => self.findings = findings,
             Message::Fact => {}
             Message::Log(name, news) => self.tell(vec![events::log(&name, &news)]),
+            Message::Retry { from, answer } => {
+                let done = self.memory.retry(&self.pod, from.as_ref());
+                let (told, event) = match done {
+                    Ok((retried, event)) => (Ok(retried), Some(event)),
+                    Err(error) => (Err(error), None),
+                };
+                // Known to everybody before who asked is answered.
+                self.tell(event.into_iter().collect());
+                answer.send(told);
+            }
         }
     }
 
@@ -303,8 +317,9 @@ impl<X: Outside> Task<X> {
     }
 
     fn tell(&mut self, events: Vec<PodEvent>) {
-        if self.memory.status != self.told {
+        if self.memory.status != self.told || self.memory.differs_unseen(&self.kept) {
             self.told = self.memory.status.clone();
+            self.kept = self.memory.clone();
             self.world
                 .journal
                 .status(&self.reference, &self.told, &self.memory);

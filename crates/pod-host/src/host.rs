@@ -65,6 +65,10 @@ impl NodeHost {
         &self.node
     }
 
+    pub(crate) fn node_arc(&self) -> &Arc<Node> {
+        &self.node
+    }
+
     /// Records of sandboxes that could not be trusted when they were found again, as far as it is known with whose they were; each once.
     pub fn take_damaged(&self) -> Vec<(Option<PodRef>, String)> {
         self.node.take_damaged()

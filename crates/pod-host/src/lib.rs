@@ -38,3 +38,4 @@ pub use options::{HostOptions, LogLimits, Programs};
 pub use quarantine::{QUARANTINE, set_aside};
 pub use records::{sealed, unsealed};
 pub use steps::{Fault, Steps};
+pub use verbs::debug::{Left, LookInto};

@@ -44,6 +44,6 @@ pub use service::{service_defaults, service_to_model};
 pub use support::{FieldNote, FieldRow, Support, fields, support};
 pub use token::drop_cluster_token;
 pub use validate::{
-    FieldError, Options, validate_claim, validate_claim_update, validate_pod, validate_service,
-    validate_service_update,
+    FieldError, Options, validate_asked, validate_claim, validate_claim_update, validate_pod,
+    validate_service, validate_service_update,
 };

@@ -2,6 +2,7 @@
 //!
 //! This crate is pure: no I/O, clock, environment, thread or async. What a function needs is an argument of it.
 
+pub mod asked;
 pub mod cgroup;
 pub mod cgroup_files;
 pub mod cgroup_name;

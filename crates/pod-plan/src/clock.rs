@@ -75,6 +75,9 @@ impl Memory {
         for until in self.held.values_mut() {
             *until = moved(*until, by);
         }
+        for overdue in self.overdue.values_mut() {
+            overdue.at = moved(overdue.at, by);
+        }
         move_in(&mut self.ending, by);
         for readiness in [&mut self.pod, &mut self.volumes, &mut self.sandbox] {
             if let Readiness::Failed { at, .. } = readiness {

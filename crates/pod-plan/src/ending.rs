@@ -8,44 +8,57 @@ use crate::draft::{Draft, End, after_ms};
 use crate::step::Step;
 use crate::termination::{SHORTEST_GRACE_SECONDS, grace_seconds, must_wait};
 use jiff::Timestamp;
+use pod_model::asked::{is_for_debugging, keeps_failed};
 use pod_model::ids::ContainerName;
-use pod_model::runtime::{ContainerRecord, RunState};
+use pod_model::runtime::{ContainerRecord, RunState, Sandbox};
+use pod_model::status::Phase;
 use std::collections::BTreeSet;
+
+/// Whether the pod has failed and is to be looked into: then its namespaces stay, and what looks into it, until it is deleted.
+fn is_kept(draft: &Draft<'_>) -> bool {
+    let deleted = draft.observed.deletion.is_some() || draft.pod.is_deleted();
+    draft.memory.status.phase == Some(Phase::Failed) && !deleted && keeps_failed(draft.pod)
+}
+
+/// What runs of the pod and is to end with it.
+fn running<'a>(draft: &Draft<'a>) -> Vec<&'a ContainerRecord> {
+    let kept = is_kept(draft);
+    let all = draft.observed.runtime.containers.iter();
+    all.filter(|r| r.state == RunState::Running && !(kept && is_for_debugging(&r.name)))
+        .collect()
+}
+
+/// Sandboxes that are to be stopped.
+fn sandboxes_left<'a>(draft: &Draft<'a>) -> Vec<&'a Sandbox> {
+    let kept = is_kept(draft);
+    let stopped = &draft.memory.stopped;
+    let mut all: Vec<&Sandbox> = draft.observed.runtime.sandboxes.iter().collect();
+    if kept && all.first().is_some_and(|s| s.ready) {
+        all.remove(0);
+    }
+    all.retain(|s| s.ready || !stopped.contains(&s.id));
+    all
+}
 
 /// Whether nothing of the pod runs and no sandbox is left to be stopped.
 pub(crate) fn all_ended(draft: &Draft<'_>) -> bool {
-    let runtime = &draft.observed.runtime;
-    let running = |r: &ContainerRecord| r.state == RunState::Running;
-    !runtime.containers.iter().any(running)
-        && runtime
-            .sandboxes
-            .iter()
-            .all(|s| !s.ready && draft.memory.stopped.contains(&s.id))
+    running(draft).is_empty() && sandboxes_left(draft).is_empty()
 }
 
 /// Plans the end of what runs. `true` when there is nothing left to end.
 pub(crate) fn end_all(draft: &mut Draft<'_>) -> bool {
-    let observed = draft.observed;
-    let running: Vec<&ContainerRecord> = observed
-        .runtime
-        .containers
-        .iter()
-        .filter(|r| r.state == RunState::Running)
-        .collect();
+    let running = running(draft);
     if !running.is_empty() {
         end_containers(draft, &running);
         return false;
     }
-    let mut left = false;
-    for sandbox in &observed.runtime.sandboxes {
-        if sandbox.ready || !draft.memory.stopped.contains(&sandbox.id) {
-            left = true;
-            let id = sandbox.id.clone();
-            let why = "nothing of the pod runs: its sandbox ends";
-            draft.step(Step::StopSandbox { id }, why);
-        }
+    let left = sandboxes_left(draft);
+    for sandbox in &left {
+        let id = sandbox.id.clone();
+        let why = "nothing of the pod runs: its sandbox ends";
+        draft.step(Step::StopSandbox { id }, why);
     }
-    !left
+    left.is_empty()
 }
 
 fn end_containers(draft: &mut Draft<'_>, running: &[&ContainerRecord]) {
@@ -55,6 +68,10 @@ fn end_containers(draft: &mut Draft<'_>, running: &[&ContainerRecord]) {
         .deletion
         .is_some_and(|d| d.grace_seconds == 0);
     for record in running {
+        if is_for_debugging(&record.name) {
+            draft.stop(record, End::at_once(draft.now, ""));
+            continue;
+        }
         let message = format!("Stopping container {}", record.name);
         let end = End {
             deadline: deadline(draft, &record.name),

@@ -284,6 +284,13 @@ pub fn killing(kind: ContainerKind, name: &ContainerName, message: &str) -> PodE
     PodEvent::of_container(kind, name, EventKind::Normal, "Killing", message)
 }
 
+/// An attempt of an init container takes longer than the pod's annotation allows.
+pub fn init_timeout(name: &ContainerName, limit: &str) -> PodEvent {
+    let text = format!("Init container {name} did not end within {limit}");
+    let warning = EventKind::Warning;
+    PodEvent::of_container(ContainerKind::Init, name, warning, "InitTimeout", text)
+}
+
 /// The pod gets another sandbox.
 pub fn sandbox_changed() -> PodEvent {
     let text = "Pod sandbox changed, it will be killed and re-created.";

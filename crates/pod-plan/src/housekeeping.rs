@@ -30,6 +30,9 @@ pub(crate) fn forget(draft: &mut Draft<'_>) {
     memory
         .stopped
         .retain(|id| runtime.sandboxes.iter().any(|s| s.id == *id));
+    memory
+        .overdue
+        .retain(|id, _| runtime.containers.iter().any(|r| r.id == *id));
     memory.stopping.retain(|id, _| {
         let mut records = runtime.containers.iter();
         records.any(|r| r.id == *id && r.state != RunState::Exited)

@@ -24,6 +24,9 @@ pub(crate) fn retry_at(failed: Timestamp) -> Timestamp {
         .unwrap_or(failed)
 }
 
+/// What stands before an id in `containerID`.
+pub const ID_PREFIX: &str = "podwright://";
+
 /// What a plan remembers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -46,6 +49,10 @@ pub struct Memory {
     pub stopped: BTreeSet<SandboxId>,
     /// Why the pod can never go on, where neither phase nor policy tells: reason and message of its status.
     pub given_up: Option<(String, String)>,
+    /// A second chance that the user gave the pod.
+    pub retry: Option<Retry>,
+    /// Attempts of init containers that took too long.
+    pub overdue: BTreeMap<ContainerId, Overdue>,
     /// Steps that failed and when they are tried again, by [`Step::label`].
     pub held: BTreeMap<String, Timestamp>,
     /// Whether cgroup and data folders are there.
@@ -71,6 +78,35 @@ pub enum Readiness {
         /// When that was found.
         at: Timestamp,
     },
+}
+
+/// An attempt that took too long.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overdue {
+    /// When its time was over.
+    pub at: Timestamp,
+    /// How long it had, for people.
+    pub limit: String,
+}
+
+/// A second chance that was given, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    /// Containers that are not run again, because they have succeeded.
+    pub skip: BTreeSet<ContainerName>,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+/// How far a second chance is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stage {
+    /// Asked for.
+    Asked,
+    /// Everything ends; the sandbox that was there, if any, is left.
+    Leaving(Option<SandboxId>),
+    /// It goes on in this sandbox.
+    In(SandboxId),
 }
 
 /// Why a container is not running although it should.
@@ -288,6 +324,11 @@ impl Memory {
         self.volumes = Readiness::Unknown;
         self.start_errors
             .retain(|_, e| e.reason != "CreateContainerConfigError");
+    }
+
+    /// Whether this must be kept although the status tells nothing new: what a later plan could not find out from facts.
+    pub fn differs_unseen(&self, kept: &Memory) -> bool {
+        self.overdue != kept.overdue || self.retry != kept.retry
     }
 
     /// A preStop hook has ended, one way or the other.

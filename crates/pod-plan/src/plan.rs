@@ -20,26 +20,25 @@ use crate::draft::{Draft, End};
 use crate::ending::{all_ended, end_all};
 use crate::events::{self, PodEvent};
 use crate::housekeeping::{forget, hold_back, tidy};
+pub use crate::memory::ID_PREFIX;
 use crate::memory::{Memory, Readiness, retry_at};
 use crate::observed::Observed;
+use crate::retry::{self, forget_ends};
 use crate::sight::definition_changed;
 use crate::starts::kill_and_start;
 use crate::step::Step;
 use crate::termination::grace_seconds;
+use crate::timeouts;
 use jiff::{SignedDuration, Timestamp};
+use pod_model::asked::restarts_on_init_image_change;
 use pod_model::container_status::WaitingFor;
-use pod_model::pod::{Pod, RestartPolicy};
+use pod_model::ids::ContainerName;
+use pod_model::pod::{Container, Pod, RestartPolicy};
 use pod_model::pod_status::{StatusFacts, cut_messages, finalize, pod_status};
-use pod_model::restart::ALL_CONTAINERS_RESTARTING;
+use pod_model::restart::{ALL_CONTAINERS_RESTARTING, sandbox_need};
 use pod_model::runtime::{ContainerRecord, PodRuntime, RunState};
-use pod_model::status::{ContainerState, Phase, PodStatus, Waiting};
-use std::collections::BTreeMap;
-
-/// Annotation that says what a changed image of an init container does: `restart` = the pod begins anew.
-pub const ON_INIT_IMAGE_CHANGE: &str = "podwright.io/on-init-image-change";
-
-/// What stands before an id in `containerID`.
-pub const ID_PREFIX: &str = "podwright://";
+use pod_model::status::{Phase, PodStatus};
+use std::collections::{BTreeMap, BTreeSet};
 
 const DEADLINE_REASON: &str = "DeadlineExceeded";
 const DEADLINE_MESSAGE: &str = "Pod was active on the node longer than the specified deadline";
@@ -76,6 +75,8 @@ pub fn plan(pod: &Pod, observed: &Observed, now: Timestamp) -> Plan {
     };
     let mut draft = Draft::new(pod, observed, now);
     forget(&mut draft);
+    let changed = sandbox_need(pod, &observed.runtime).changed;
+    draft.memory.go_on_with_retry(&observed.runtime, changed);
     update_status(&mut draft);
     if is_over(&draft) {
         end(&mut draft);
@@ -111,10 +112,18 @@ fn some_wait(status: &PodStatus) -> bool {
     all.any(|s| s.state.waiting.is_some())
 }
 
+/// Facts with what time limits of init containers made of their ends.
+fn with_timeouts(draft: &Draft<'_>) -> PodRuntime {
+    let mut runtime = draft.observed.runtime.clone();
+    timeouts::seen(&draft.memory, &mut runtime);
+    runtime
+}
+
 /// Facts as seen by status or decision: a container that was ended to be started again, whatever its policy says, is not seen as
 /// ended but in that state; as made and not started where the start, or the hook that belongs to it, has failed.
 fn seen_as(draft: &Draft<'_>, state: RunState) -> PodRuntime {
-    let mut runtime = draft.observed.runtime.clone();
+    let mut runtime = with_timeouts(draft);
+    retry::seen(&draft.memory, draft.pod, draft.observed, &mut runtime);
     for record in &mut runtime.containers {
         if is_unhooked(&draft.memory, record) {
             record.state = RunState::Created;
@@ -138,7 +147,7 @@ fn update_status(draft: &mut Draft<'_>) {
     let was_over = pod.is_deleted() || is_terminal(&previous);
     let over = was_over && all_ended(draft);
     let runtime = match was_over {
-        true => observed.runtime.clone(),
+        true => with_timeouts(draft),
         false => seen_as(draft, RunState::Running),
     };
     let waiting: BTreeMap<_, _> = draft
@@ -252,20 +261,27 @@ fn go_on(draft: &mut Draft<'_>) {
         .iter()
         .any(|c| c.kind == ALL_CONTAINERS_RESTARTING && c.status == "True");
     let mut actions = pod_actions(sight, restart_all);
-    let anew = !restart_all && init_image_changed(draft.pod, &runtime);
-    if anew {
-        begin_anew(draft, &mut actions);
+    let mut anew = draft.memory.leaving_for_retry().cloned();
+    if let Some(skip) = &anew {
+        begin_anew(draft, &mut actions, skip);
+        draft.why("the pod gets a second chance in another sandbox");
+    } else if !restart_all && init_image_changed(draft.pod, &runtime) {
+        begin_anew(draft, &mut actions, &BTreeSet::new());
+        draft.why("the image of an init container changed, and the pod asks to begin anew then");
+        anew = Some(BTreeSet::new());
     }
     if actions.kill_pod {
-        return kill_pod(draft, &actions, anew);
+        return kill_pod(draft, &actions, anew.as_ref());
     }
     draft.memory.ending = None;
     if restart_all {
+        draft.memory.retry = None;
         return reset(draft, &actions);
     }
     if end_unhooked(draft) {
         return;
     }
+    timeouts::end_late(draft);
     if let Some(sandbox) = actions.sandbox.clone() {
         kill_and_start(draft, &actions, &sandbox);
     }
@@ -275,26 +291,24 @@ fn go_on(draft: &mut Draft<'_>) {
 /// Whether the image of an init container is another than it was made from, and the pod asks by its annotation to begin anew then.
 /// Kubernetes itself goes on with such a pod, and has the new image used when the init container runs again for another reason.
 fn init_image_changed(pod: &Pod, runtime: &PodRuntime) -> bool {
-    let asked = pod.metadata.annotations.get(ON_INIT_IMAGE_CHANGE);
     let mut inits = pod.spec.init_containers.iter();
-    asked.is_some_and(|a| a == "restart")
+    restarts_on_init_image_change(pod)
         && inits.any(|c| {
             let newest = runtime.newest(&c.name).filter(|_| !c.is_sidecar());
             newest.is_some_and(|r| definition_changed(c, r))
         })
 }
 
-/// Everything ends, and all containers start again in another sandbox, whatever their policy says.
-fn begin_anew(draft: &mut Draft<'_>, actions: &mut PodActions) {
+/// Everything ends, and all containers but those in `skip` start again in another sandbox, whatever their policy says.
+fn begin_anew(draft: &mut Draft<'_>, actions: &mut PodActions, skip: &BTreeSet<ContainerName>) {
     if !actions.kill_pod {
         actions.attempt = actions.attempt.saturating_add(1);
     }
     actions.kill_pod = true;
     actions.create_sandbox = true;
-    draft.why("the image of an init container changed, and the pod asks to begin anew then");
     if draft.memory.ending.is_none() {
         let apps = draft.pod.spec.containers.iter();
-        let names = apps.map(|c| c.name.clone());
+        let names = apps.map(|c| c.name.clone()).filter(|n| !skip.contains(n));
         draft.memory.start_again.extend(names);
     }
 }
@@ -373,8 +387,9 @@ fn due(draft: &mut Draft<'_>, state: &Readiness, step: &Step) -> bool {
     false
 }
 
-/// Everything ends, the sandbox too; then comes another one, where the pod may go on.
-fn kill_pod(draft: &mut Draft<'_>, actions: &PodActions, anew: bool) {
+/// Everything ends, the sandbox too; then comes another one, where the pod may go on. `anew`: apps, too, begin there like new ones, but for
+/// containers of these names.
+fn kill_pod(draft: &mut Draft<'_>, actions: &PodActions, anew: Option<&BTreeSet<ContainerName>>) {
     let observed = draft.observed;
     let runtime = &observed.runtime;
     if draft.memory.ending.is_none() && !all_ended(draft) {
@@ -393,13 +408,15 @@ fn kill_pod(draft: &mut Draft<'_>, actions: &PodActions, anew: bool) {
     }
     // Init containers begin anew in a new sandbox, so what they did before must not count.
     let spec = &draft.pod.spec;
-    let apps = spec.containers.iter().filter(|_| anew);
-    if anew {
+    let apps = spec.containers.iter().filter(|_| anew.is_some());
+    if let Some(skip) = anew {
         // Without records they start like new ones, once the init containers have done their work.
         draft.memory.start_again.clear();
-        forget_ends(&mut draft.memory.status);
+        forget_ends(&mut draft.memory.status, skip);
     }
-    for container in spec.init_containers.iter().chain(apps) {
+    let skipped = |c: &Container| anew.is_some_and(|skip| skip.contains(&c.name));
+    let begins = spec.init_containers.iter().chain(apps);
+    for container in begins.filter(|c| !skipped(c)) {
         for record in runtime
             .containers
             .iter()
@@ -421,22 +438,6 @@ fn kill_pod(draft: &mut Draft<'_>, actions: &PodActions, anew: bool) {
     let state = draft.memory.sandbox.clone();
     if due(draft, &state, &step) {
         draft.step(step, "the pod needs a sandbox");
-    }
-}
-
-/// What containers did before must not count any more: they begin anew.
-fn forget_ends(status: &mut PodStatus) {
-    let inits = status.init_container_statuses.iter_mut();
-    for container in inits.chain(&mut status.container_statuses) {
-        container.state = ContainerState {
-            waiting: Some(Waiting {
-                reason: "PodInitializing".to_owned(),
-                message: String::new(),
-            }),
-            ..ContainerState::default()
-        };
-        container.last_state = ContainerState::default();
-        container.container_id.clear();
     }
 }
 

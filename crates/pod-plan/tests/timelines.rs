@@ -12,10 +12,10 @@
 
 mod world;
 
+use pod_model::asked::ON_INIT_IMAGE_CHANGE;
 use pod_model::pod::{ExecAction, Handler, Lifecycle, Pod};
 use pod_model::status::Phase;
 use pod_plan::failure::Failure;
-use pod_plan::plan::ON_INIT_IMAGE_CHANGE;
 use serde_json::json;
 use world::{Behaviour, World, pod};
 

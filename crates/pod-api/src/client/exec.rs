@@ -1,5 +1,6 @@
 //! exec.
 
+use super::path::Target;
 use super::{Client, ClientError, Resource, build, failure};
 use crate::channel::{
     self, CLOSE, ERROR, EXIT_CODE, PROTOCOLS, RESIZE, STDERR, STDIN, STDOUT, TerminalSize,
@@ -36,6 +37,15 @@ pub struct ExecRequest {
     pub stdin: bool,
     /// Whether its streams are a terminal.
     pub tty: bool,
+    /// A debugging session in what is left of `container`, instead of a process in it as it runs.
+    pub debug: Option<Debug>,
+}
+
+/// What a debugging session has besides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Debug {
+    /// The files of this image, instead of the container's.
+    pub image: Option<String>,
 }
 
 /// What a process says.
@@ -63,8 +73,17 @@ impl Client {
         &self,
         exec: &ExecRequest,
     ) -> Result<(ExecSender, ExecReceiver), ClientError> {
-        let mut target = Resource::Pods.one(&exec.namespace, &exec.pod).child("exec");
-        if !exec.container.is_empty() {
+        let mut target = match &exec.debug {
+            None => Resource::Pods.one(&exec.namespace, &exec.pod).child("exec"),
+            Some(debug) => Target::new("/apis/podwright.io/v1/namespaces")
+                .child(&exec.namespace)
+                .child("pods")
+                .child(&exec.pod)
+                .child("debug")
+                .ask("target", &exec.container)
+                .ask_if("image", debug.image.as_deref()),
+        };
+        if exec.debug.is_none() && !exec.container.is_empty() {
             target = target.ask("container", &exec.container);
         }
         for word in &exec.command {

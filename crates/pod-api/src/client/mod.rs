@@ -10,7 +10,7 @@ mod watch;
 mod work;
 
 pub use error::ClientError;
-pub use exec::{ExecOutput, ExecReceiver, ExecRequest, ExecSender};
+pub use exec::{Debug, ExecOutput, ExecReceiver, ExecRequest, ExecSender};
 pub use logs::{LogBody, LogRequest};
 pub use objects::{Created, Resource, Selectors};
 pub use watch::{WatchEvent, WatchStream};

@@ -2,7 +2,7 @@
 
 use super::path::Target;
 use super::{Client, ClientError, build, read_json};
-use crate::backend::Attempts;
+use crate::backend::{Attempts, Retried};
 use hyper::Method;
 use hyper::header::WARNING;
 use pod_model::stats::PodStats;
@@ -206,6 +206,22 @@ impl Client {
             .child(name)
             .child("attempts");
         self.json(Method::GET, &target, None).await
+    }
+
+    /// Gives a pod a second chance: at that init container, else at what has failed.
+    pub async fn retry(
+        &self,
+        namespace: &str,
+        name: &str,
+        from: Option<&str>,
+    ) -> Result<Retried, ClientError> {
+        let target = Target::new("/apis/podwright.io/v1/namespaces")
+            .child(namespace)
+            .child("pods")
+            .child(name)
+            .child("retry")
+            .ask_if("from", from);
+        self.json(Method::POST, &target, None).await
     }
 
     /// What a pod and its running containers use now.

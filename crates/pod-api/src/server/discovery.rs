@@ -76,6 +76,9 @@ pub(super) async fn own() -> Json<Value> {
             resource("node", false, "NodeInfo", &["get"]),
             resource("pods/plan", true, "Plan", &["get"]),
             resource("pods/attempts", true, "Attempts", &["get"]),
+            resource("pods/debug", true, "PodExecOptions", &["create", "get"]),
+            resource("pods/retry", true, "Retried", &["create"]),
+            resource("pods/stats", true, "Stats", &["get"]),
         ],
     }))
 }

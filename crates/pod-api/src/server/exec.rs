@@ -16,6 +16,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use pod_driver::host::{ExecSession, ExecStreams};
 use pod_model::config::ExecConfig;
+use pod_model::ids::PodRef;
 use pod_model::pod::Pod;
 use pod_model::status::Phase;
 use std::io;
@@ -36,6 +37,9 @@ struct ExecQuery {
     command: Vec<String>,
     stdin: bool,
     tty: bool,
+    /// Of a debugging session: what it is about, and with whose files.
+    target: String,
+    image: Option<String>,
 }
 
 impl ExecQuery {
@@ -47,6 +51,8 @@ impl ExecQuery {
                 "command" => query.command.push(value),
                 "stdin" => query.stdin = listing::is_true(&value),
                 "tty" => query.tty = listing::is_true(&value),
+                "target" => query.target = value,
+                "image" => query.image = Some(value),
                 _ => {}
             }
         }
@@ -60,6 +66,37 @@ pub(super) async fn exec<B: Backend>(
     query: Result<Query<Vec<(String, String)>>, QueryRejection>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> ApiResult<Response> {
+    let query = asked(query)?;
+    let record = listing::find(node.pods(), "pods", &Key::new(namespace, name))?.value;
+    let container = choose(&record.pod, &query.container)?;
+    let upgrade = upgradable(upgrade)?;
+    begin(node, &record.pod.reference(), &container, query, upgrade).await
+}
+
+/// A process where the files, volumes, environment and user are those of a container that has ended.
+pub(super) async fn debug<B: Backend>(
+    State(node): State<Arc<B>>,
+    Path((namespace, name)): Path<(String, String)>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> ApiResult<Response> {
+    let query = asked(query)?;
+    let record = listing::find(node.pods(), "pods", &Key::new(namespace, name))?.value;
+    let pod = record.pod.reference();
+    if record.pod.spec.find(&query.target).is_none() {
+        return Err(ApiError::bad_request(format!(
+            "container {} is not valid for pod {}",
+            query.target, pod.name
+        )));
+    }
+    let upgrade = upgradable(upgrade)?;
+    let container = node
+        .debug(&pod, &query.target, query.image.as_deref())
+        .await?;
+    begin(node, &pod, &container, query, upgrade).await
+}
+
+fn asked(query: Result<Query<Vec<(String, String)>>, QueryRejection>) -> ApiResult<ExecQuery> {
     let Query(pairs) = query?;
     let query = ExecQuery::read(pairs);
     if query.command.is_empty() {
@@ -67,8 +104,12 @@ pub(super) async fn exec<B: Backend>(
             "you must specify at least 1 command for the container",
         ));
     }
-    let record = listing::find(node.pods(), "pods", &Key::new(namespace, name))?.value;
-    let container = choose(&record.pod, &query.container)?;
+    Ok(query)
+}
+
+fn upgradable(
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> ApiResult<WebSocketUpgrade> {
     let upgrade = upgrade
         .map_err(|e| ApiError::bad_request(format!("exec needs a WebSocket: {}", e.body_text())))?;
     let upgrade = upgrade.protocols(PROTOCOLS);
@@ -78,14 +119,22 @@ pub(super) async fn exec<B: Backend>(
             PROTOCOLS.join(", ")
         )));
     }
+    Ok(upgrade)
+}
+
+async fn begin<B: Backend>(
+    node: Arc<B>,
+    pod: &PodRef,
+    container: &str,
+    query: ExecQuery,
+    upgrade: WebSocketUpgrade,
+) -> ApiResult<Response> {
     let config = ExecConfig {
         command: query.command,
         tty: query.tty,
         stdin: query.stdin,
     };
-    let session = node
-        .exec(&record.pod.reference(), &container, &config)
-        .await?;
+    let session = node.exec(pod, container, &config).await?;
     Ok(upgrade.on_upgrade(move |socket| serve(socket, session, node)))
 }
 

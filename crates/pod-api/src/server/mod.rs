@@ -174,4 +174,12 @@ fn own_group<B: Backend>() -> Router<Arc<B>> {
             "/namespaces/{namespace}/pods/{name}/stats",
             get(own::stats::<B>),
         )
+        .route(
+            "/namespaces/{namespace}/pods/{name}/debug",
+            get(exec::debug::<B>).post(exec::debug::<B>),
+        )
+        .route(
+            "/namespaces/{namespace}/pods/{name}/retry",
+            post(own::retry::<B>),
+        )
 }

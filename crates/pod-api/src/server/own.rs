@@ -2,7 +2,7 @@
 
 use super::archive::{BodyReader, answer_steps};
 use super::listing;
-use crate::backend::{ApiResult, Attempts, Backend, ImageImport, NodeInfo};
+use crate::backend::{ApiResult, Attempts, Backend, ImageImport, NodeInfo, Retried};
 use crate::error::ApiError;
 use crate::feed::Key;
 use axum::Json;
@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use pod_model::ids::ContainerName;
 use pod_model::stats::PodStats;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -101,4 +102,22 @@ pub(super) async fn stats<B: Backend>(
     let key = Key::new(namespace, name);
     listing::find(node.pods(), "pods", &key)?;
     Ok(Json(node.stats_of(&key).await?))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RetryQuery {
+    from: Option<String>,
+}
+
+pub(super) async fn retry<B: Backend>(
+    State(node): State<Arc<B>>,
+    Path((namespace, name)): Path<(String, String)>,
+    query: Result<Query<RetryQuery>, QueryRejection>,
+) -> ApiResult<Json<Retried>> {
+    let Query(query) = query?;
+    let key = Key::new(namespace, name);
+    listing::find(node.pods(), "pods", &key)?;
+    let from = query.from.map(ContainerName::new);
+    Ok(Json(node.retry(&key, from).await?))
 }

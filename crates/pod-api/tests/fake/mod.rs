@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use pod_api::backend::{
     ApiResult, Attempts, Backend, ConfigKind, ConfigRecord, DeleteOptions, ImageImport,
-    ImageRecord, NewPod, NodeInfo, PodRecord, Progress, ServiceRecord,
+    ImageRecord, NewPod, NodeInfo, PodRecord, Progress, Retried, ServiceRecord,
 };
 use pod_api::client::Client;
 use pod_api::error::ApiError;
@@ -13,7 +13,7 @@ use pod_api::server::Server;
 use pod_driver::host::{ExecSession, ExecStreams};
 use pod_model::config::ExecConfig;
 use pod_model::event::Event;
-use pod_model::ids::PodRef;
+use pod_model::ids::{ContainerName, PodRef};
 use pod_model::pod::Pod;
 use pod_model::stats::{ContainerStats, PodStats, Usage};
 use pod_model::status::PodStatus;
@@ -210,6 +210,13 @@ impl Backend for Fake {
         })
     }
 
+    async fn debug(&self, _: &PodRef, target: &str, image: Option<&str>) -> ApiResult<String> {
+        match image {
+            Some("none") => Err(ApiError::not_found("images", "none")),
+            _ => Ok(format!("{target}.debug")),
+        }
+    }
+
     fn resize(&self, _: &OwnedFd, _: u16, _: u16) -> ApiResult<()> {
         Ok(())
     }
@@ -321,6 +328,17 @@ impl Backend for Fake {
                 usage,
             }],
         })
+    }
+
+    async fn retry(&self, key: &Key, from: Option<ContainerName>) -> ApiResult<Retried> {
+        match from {
+            Some(name) if name == "never" => Err(ApiError::bad_request("no such init container")),
+            from => Ok(Retried {
+                from: from.into_iter().collect(),
+                skipped: vec![key.name.as_str().into()],
+                new_sandbox: true,
+            }),
+        }
     }
 
     async fn plan_of(&self, key: &Key) -> ApiResult<Value> {

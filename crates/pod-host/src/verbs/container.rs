@@ -59,6 +59,17 @@ pub(crate) async fn start(
     config: &ContainerConfig,
     image: &ImageFacts,
 ) -> HostResult<()> {
+    start_on(node, pod, config, image, None).await
+}
+
+/// Starts a container, with `files` on what another attempt has left of its root file system. Nothing else may use that meanwhile.
+pub(crate) async fn start_on(
+    node: &Arc<Node>,
+    pod: &PodRef,
+    config: &ContainerConfig,
+    image: &ImageFacts,
+    files: Option<&ContainerId>,
+) -> HostResult<()> {
     node.client(&pod.uid, &config.sandbox).await;
     let (client, sandbox, held, target) = {
         let state = node.state();
@@ -94,6 +105,7 @@ pub(crate) async fn start(
     let prepared = {
         let (node, pod) = (Arc::clone(node), pod.clone());
         let (config, image) = (config.clone(), image.clone());
+        let files = files.unwrap_or(&config.id).clone();
         // The descriptors live in it until the launcher has used their paths.
         let held = Arc::clone(&held);
         blocking(move || {
@@ -105,6 +117,7 @@ pub(crate) async fn start(
                 &image,
                 &held,
                 target.as_ref(),
+                &files,
             );
             made.map(|p| (p, target)).inspect_err(|_| undo(&node, &of))
         })
@@ -167,6 +180,7 @@ fn prepare(
     image: &ImageFacts,
     held: &Held,
     target: Option<&OwnedFd>,
+    files: &ContainerId,
 ) -> HostResult<Prepared> {
     let paths = &node.paths;
     let sandbox_dir = paths.sandbox(&config.sandbox);
@@ -198,7 +212,7 @@ fn prepare(
     step("log folder")?;
     let log = log_path(sandbox, config)?;
     let id = config.id.as_str();
-    let snapshot = paths.snapshot(id);
+    let snapshot = paths.snapshot(files.as_str());
     step("snapshot")?;
     for part in ["upper", "work"] {
         let path = snapshot.join(part);

@@ -2,6 +2,7 @@
 
 pub(crate) mod container;
 pub(crate) mod damage;
+pub(crate) mod debug;
 pub(crate) mod exec;
 pub(crate) mod mounts;
 pub(crate) mod pod;

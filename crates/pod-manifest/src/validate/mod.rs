@@ -2,6 +2,7 @@
 //!
 //! One module an area. Where upstream reports an error at an odd path, it is reported there too, and a comment says so.
 
+mod asked;
 pub mod claim;
 mod claim_template;
 pub mod containers;
@@ -38,6 +39,7 @@ mod visit;
 pub mod volumes;
 mod windows;
 
+pub use asked::validate_asked;
 pub use claim::{validate_claim, validate_claim_update};
 pub use error::{BadValue, Errors, FieldError, Kind};
 pub use options::Options;

@@ -129,6 +129,8 @@ impl Worker {
             self.on_hold = false;
             self.not_before = None;
             self.running_since = None;
+            // A pod that had ended got a second chance.
+            self.stopped = false;
         }
         self.started = status.started == Some(true);
         let running = status.state.running.as_ref();

@@ -11,6 +11,7 @@ pub use focus::{Focus, Standing, focus};
 
 use crate::duration::since;
 use jiff::Timestamp;
+use pod_model::asked::keeps_failed;
 use pod_model::event::{Event, EventKind};
 use pod_model::pod::{Container, Pod};
 use pod_model::runtime::{ContainerRecord, PodRuntime, RunState};
@@ -339,6 +340,19 @@ fn try_next(pod: &Pod, focus: Option<&Focus<'_>>, over: bool) -> Vec<String> {
         lines.push(format!(
             "podwright exec -it {name} -c {container}{namespace} -- sh"
         ));
+    }
+    let failed = focus.status.is_some_and(|s| {
+        let ends = [&s.state, &s.last_state];
+        let mut ends = ends.into_iter().filter_map(|e| e.terminated.as_ref());
+        !running && ends.any(|t| t.exit_code != 0)
+    });
+    if failed && (!over || keeps_failed(pod)) {
+        lines.push(format!(
+            "podwright debug {name} --target {container}{namespace}"
+        ));
+    }
+    if failed {
+        lines.push(format!("podwright retry {name}{namespace}"));
     }
     let waiting = focus.status.and_then(|s| s.state.waiting.as_ref());
     if waiting.is_some_and(|w| w.reason.contains("Image")) {

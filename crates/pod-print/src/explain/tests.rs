@@ -85,7 +85,9 @@ fn a_failing_init_container_is_named_with_its_place_its_last_exit_its_last_words
          \x20 next look     at 00:01:10Z, in 10.0s\n\
          \x20 plan          fetch is in back-off\n\
          \x20 not true      Initialized=False: ContainersNotInitialized: containers with incomplete status: [fetch render]\n\
-         \x20 try           podwright logs p -c fetch --all-attempts\n"
+         \x20 try           podwright logs p -c fetch --all-attempts\n\
+         \x20               podwright debug p --target fetch\n\
+         \x20               podwright retry p\n"
     );
 }
 

@@ -176,6 +176,10 @@ pub enum Command {
     Logs(LogsArgs),
     /// Run a program in a running container.
     Exec(ExecArgs),
+    /// Open a shell where a container failed: in its files, volumes, environment and user, and the pod's namespaces.
+    Debug(DebugArgs),
+    /// Give a failed pod a second chance: it goes on at what failed, and what succeeded is not run again.
+    Retry(RetryArgs),
     /// End and remove pods; remove ConfigMaps and Secrets.
     Delete(DeleteArgs),
     /// Wait until pods have a condition, or are gone.
@@ -279,6 +283,9 @@ pub struct RunArgs {
     /// Keep the pod, its status and its logs after it has ended.
     #[arg(long)]
     pub keep: bool,
+    /// Keep a pod that fails, with its namespaces and its containers' files, to look into them: podwright debug POD.
+    #[arg(long)]
+    pub keep_failed: bool,
     /// Delete a pod of the same name first; replace ConfigMaps and Secrets.
     #[arg(long)]
     pub replace: bool,
@@ -521,6 +528,49 @@ pub struct ExecArgs {
     /// Program and arguments.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+/// `debug`.
+#[derive(Debug, Args)]
+pub struct DebugArgs {
+    /// The pod: NAME or pod/NAME.
+    #[arg(value_name = "POD")]
+    pub pod: String,
+    /// The container, init containers above all [default: the one that failed].
+    #[arg(long, alias = "container", value_name = "NAME")]
+    pub target: Option<String>,
+    /// With the files of this image, where the container's own have no tools.
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Pass standard input on [default: when no command is given].
+    #[arg(short = 'i', long)]
+    pub stdin: bool,
+    /// Give the program a terminal [default: when no command is given and this is one].
+    #[arg(short = 't', long)]
+    pub tty: bool,
+    /// The namespace.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+    /// Program and arguments [default: sh].
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// `retry`.
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// The pod: NAME or pod/NAME.
+    #[arg(value_name = "POD")]
+    pub pod: String,
+    /// Begin again at this init container, whatever has failed; those before it must have succeeded.
+    #[arg(long, value_name = "INIT")]
+    pub from: Option<String>,
+    /// The namespace.
+    #[command(flatten)]
+    pub namespace: NamespaceArg,
+    /// How to print.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<DataOutput>,
 }
 
 /// `delete`.

@@ -8,7 +8,7 @@ use super::output::{note, print_bytes};
 use super::target::pod_name;
 use super::terminal::{Raw, size};
 use super::view;
-use pod_api::client::{ExecOutput, ExecReceiver, ExecRequest, ExecSender, Resource};
+use pod_api::client::{Client, ExecOutput, ExecReceiver, ExecRequest, ExecSender, Resource};
 use std::io::{self, IsTerminal, Read, Write};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -34,9 +34,16 @@ pub async fn exec(args: &ExecArgs, places: &Places) -> Outcome<u8> {
         command: args.command.clone(),
         stdin: args.stdin,
         tty,
+        debug: None,
     };
-    let (sender, receiver) = client.exec(&request).await?;
-    let raw = match tty && args.stdin {
+    attend(&client, &request).await
+}
+
+/// Starts a program, and stays with it to its end; gives its exit status.
+pub async fn attend(client: &Client, request: &ExecRequest) -> Outcome<u8> {
+    let (tty, stdin) = (request.tty, request.stdin);
+    let (sender, receiver) = client.exec(request).await?;
+    let raw = match tty && stdin {
         true => Some(Raw::enter().map_err(|e| {
             Failure::new(
                 Code::Os,
@@ -45,7 +52,7 @@ pub async fn exec(args: &ExecArgs, places: &Places) -> Outcome<u8> {
         })?),
         false => None,
     };
-    let input = tokio::spawn(feed(sender, args.stdin, tty));
+    let input = tokio::spawn(feed(sender, stdin, tty));
     let ended = show(receiver).await;
     input.abort();
     drop(raw);

@@ -61,6 +61,14 @@ impl Source {
         }
     }
 
+    /// Adds an annotation, if it is a pod.
+    pub fn annotate(&mut self, key: &str, value: &str) {
+        if let Object::Pod(pod) = &mut self.object {
+            let annotations = pod.metadata.annotations.get_or_insert_default();
+            annotations.insert(key.to_owned(), value.to_owned());
+        }
+    }
+
     /// The object as JSON.
     pub fn json(&self) -> Outcome<Value> {
         let value = match &self.object {

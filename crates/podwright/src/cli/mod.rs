@@ -7,6 +7,7 @@ pub mod exit;
 mod admin;
 mod containers;
 mod create;
+mod debug;
 mod delete;
 mod describe;
 mod doctor;
@@ -21,6 +22,7 @@ mod manifest;
 mod output;
 mod plan;
 mod replace;
+mod retry;
 mod run;
 mod stats;
 mod style;
@@ -128,6 +130,8 @@ async fn work(cli: &Cli, places: &Places) -> Outcome<u8> {
         Command::Timeline(args) => explain::timeline(args, places, Style::of(cli.color)).await,
         Command::Logs(args) => logs::logs(args, places).await,
         Command::Exec(args) => exec::exec(args, places).await,
+        Command::Debug(args) => debug::debug(args, places).await,
+        Command::Retry(args) => retry::retry(args, places).await,
         Command::Delete(args) => delete::delete(args, places).await,
         Command::Wait(args) => wait::wait(args, places).await,
         Command::Events(args) => events::events(args, places).await,

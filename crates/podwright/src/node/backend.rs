@@ -1,5 +1,6 @@
 //! The node behind the API: what a request means here.
 
+use super::chain::chain;
 use super::images;
 use super::outside::Real;
 use super::pods::Pods;
@@ -8,17 +9,19 @@ use super::{Places, reset};
 use jiff::Timestamp;
 use pod_api::backend::{
     ApiResult, Attempts, Backend, ConfigKind, ConfigRecord, DeleteOptions, ImageImport,
-    ImageRecord, NewPod, NodeInfo, PodRecord, ProcessInfo, Progress, ServiceRecord,
+    ImageRecord, NewPod, NodeInfo, PodRecord, ProcessInfo, Progress, Retried, ServiceRecord,
 };
 use pod_api::error::{ApiError, Reason};
 use pod_api::feed::{Feed, Key};
 use pod_driver::host::{ExecSession, Host, HostErrorKind};
-use pod_driver::queue::Message;
-use pod_driver::world::WorldOf;
+use pod_driver::queue::{Answer, Message};
+use pod_driver::world::{Ids, WorldOf};
+use pod_host::LookInto;
 use pod_image::Store;
+use pod_model::asked::KEEP_FAILED;
 use pod_model::config::ExecConfig;
 use pod_model::event::Event;
-use pod_model::ids::{ImageName, Namespace, PodRef};
+use pod_model::ids::{ContainerId, ContainerName, ImageName, Namespace, PodRef};
 use pod_model::runtime::RunState;
 use pod_model::stats::PodStats;
 use serde_json::{Value, json};
@@ -36,6 +39,8 @@ pub struct Daemon {
     places: Places,
     started_at: Timestamp,
     ending: tokio::sync::mpsc::Sender<()>,
+    /// Two containers on the same files would spoil them.
+    debugging: tokio::sync::Mutex<()>,
 }
 
 impl Daemon {
@@ -54,6 +59,7 @@ impl Daemon {
             places,
             started_at: Timestamp::now(),
             ending,
+            debugging: tokio::sync::Mutex::default(),
         }
     }
 
@@ -126,6 +132,55 @@ impl Backend for Daemon {
                 HostErrorKind::Start => ApiError::new(Reason::BadRequest, error.message),
                 _ => ApiError::internal(error.message),
             })
+    }
+
+    async fn debug(&self, pod: &PodRef, target: &str, image: Option<&str>) -> ApiResult<String> {
+        let _one_at_a_time = self.debugging.lock().await;
+        let host = &self.world.host;
+        let left = host
+            .left_of(&pod.uid, target)
+            .map_err(|e| ApiError::new(Reason::NotFound, e.message))?;
+        if left.running && image.is_none() {
+            return Ok(target.to_owned());
+        }
+        let tools = image.map(ImageName::new);
+        let wanted = tools.clone();
+        let wanted = wanted.unwrap_or_else(|| ImageName::new(left.image.to_string()));
+        let store = self.store();
+        let found = tokio::task::spawn_blocking(move || store.facts(&wanted)).await;
+        let found = found.map_err(ApiError::internal)?;
+        let found = found.map_err(|e| ApiError::bad_request(chain(&e)))?;
+        let ask = LookInto {
+            id: &left.id,
+            own: ContainerId::new(self.world.clock.fresh()),
+            image: &found.facts,
+            tools: tools.as_ref(),
+        };
+        let made = host.look_into(pod, ask).await;
+        let name = made.map_err(|error| match error.kind {
+            HostErrorKind::Sandbox => ApiError::bad_request(format!(
+                "the namespaces of pod {:?} are gone, because it has ended; \
+                 to keep them, run it with --keep-failed, or annotate it with {KEEP_FAILED}: \"true\"",
+                pod.name.as_str()
+            )),
+            _ => ApiError::internal(error.message),
+        })?;
+        Ok(name.to_string())
+    }
+
+    async fn retry(&self, key: &Key, from: Option<ContainerName>) -> ApiResult<Retried> {
+        let Some(record) = self.world.journal.pods.get(key) else {
+            return Err(ApiError::not_found("pods", &key.name));
+        };
+        let (answer, mut answered) = Answer::new();
+        let uid = &record.value.pod.metadata.uid;
+        self.pods.send(uid, Message::Retry { from, answer });
+        match answered.recv().await {
+            Some(Ok(retried)) => Ok(retried),
+            Some(Err(error)) => Err(ApiError::bad_request(error.to_string())),
+            // Its task has ended meanwhile.
+            None => Err(ApiError::not_found("pods", &key.name)),
+        }
     }
 
     fn resize(&self, terminal: &OwnedFd, columns: u16, rows: u16) -> ApiResult<()> {

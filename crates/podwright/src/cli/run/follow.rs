@@ -2,7 +2,7 @@
 
 use super::output::{Outputs, Printer};
 use super::progress::Progress;
-use super::verdict::{self, End};
+use super::verdict::{self, End, Verdict};
 use crate::cli::connect::{Places, connect};
 use crate::cli::delete::delete_and_wait;
 use crate::cli::exit::{Code, Failure, Outcome};
@@ -69,7 +69,7 @@ impl<'a> Follow<'a> {
     }
 
     /// Until the pod has ended, or is gone. Then it is removed, unless it is to be kept.
-    pub async fn until_it_ends(mut self, version: String, keep: bool) -> Outcome<End> {
+    pub async fn until_it_ends(mut self, version: String, keep: Keep) -> Outcome<End> {
         let interrupt = SignalKind::interrupt();
         let listen = |kind| {
             signal(kind)
@@ -107,11 +107,20 @@ impl<'a> Follow<'a> {
         // The node ends the logs of a pod that has ended; this is for one that it cannot be asked about any more.
         let _ = tokio::time::timeout(LAST_WORDS, self.outputs.drain()).await;
         warnings.abort();
-        let stays = keep && self.stops == 0;
+        let verdict = verdict::judge(&self.pod);
+        let failed = self.pod.status.as_ref().and_then(|s| s.phase) == Some(Phase::Failed);
+        let stays = self.stops == 0
+            && match keep {
+                Keep::Always => true,
+                Keep::Failed => failed,
+                Keep::Never => false,
+            };
         if !gone && !stays {
             self.remove(&mut interrupts).await?;
         }
-        let verdict = verdict::judge(&self.pod);
+        if stays && failed && keep == Keep::Failed {
+            self.progress.say(&kept(&self.target, &verdict));
+        }
         if gone && self.stops == 0 {
             return Err(Failure::new(
                 Code::Temporary,
@@ -251,6 +260,32 @@ impl<'a> Follow<'a> {
             _ = interrupts.recv() => Ok(()),
         }
     }
+}
+
+/// Whether a pod stays after it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// It does not.
+    Never,
+    /// When it has failed, to look into it.
+    Failed,
+    /// It does.
+    Always,
+}
+
+/// What can be done with a failed pod that is kept.
+fn kept(target: &Target, verdict: &Verdict) -> String {
+    let (name, namespace) = (&target.name, &target.namespace);
+    let namespace = match namespace.as_str() {
+        "default" => String::new(),
+        other => format!(" -n {other}"),
+    };
+    let failed = verdict.failed.as_ref();
+    let of = failed.map_or_else(String::new, |f| format!(" --target {}", f.name));
+    format!(
+        "kept: `podwright debug {name}{namespace}{of}` looks into it, `podwright retry {name}{namespace}` goes on where it failed, \
+         `podwright delete pod {name}{namespace}` removes it"
+    )
 }
 
 fn lost_failure(cause: Option<ClientError>, target: &Target) -> Failure {

@@ -14,8 +14,9 @@ use super::output::print;
 use super::style::Style;
 use super::target::Target;
 use super::view::{self, text};
-use follow::Follow;
+use follow::{Follow, Keep};
 use pod_api::client::{Client, Resource};
+use pod_model::asked::KEEP_FAILED;
 use serde_json::Value;
 use std::path::Path;
 use verdict::End;
@@ -58,7 +59,12 @@ fn writable(file: &Path) -> Outcome<()> {
 /// `None`: detached.
 async fn run_inner(args: &RunArgs, places: &Places, style: Style) -> Outcome<Option<End>> {
     let namespace = args.namespace.namespace.as_deref();
-    let sources = manifest::read_as(&args.files, args.compat.version)?;
+    let mut sources = manifest::read_as(&args.files, args.compat.version)?;
+    if args.keep_failed {
+        for source in &mut sources {
+            source.annotate(KEEP_FAILED, "true");
+        }
+    }
     let pods = sources
         .iter()
         .filter(|s| s.resource() == Resource::Pods)
@@ -151,5 +157,10 @@ async fn follow_it(
     };
     let version = text(pod, "/metadata/resourceVersion").to_owned();
     let follow = Follow::new(client, places, target, view::pod(pod)?, style, args.quiet);
-    follow.until_it_ends(version, args.keep).await
+    let keep = match (args.keep, args.keep_failed) {
+        (true, _) => Keep::Always,
+        (false, true) => Keep::Failed,
+        (false, false) => Keep::Never,
+    };
+    follow.until_it_ends(version, keep).await
 }
