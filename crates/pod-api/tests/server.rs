@@ -19,6 +19,7 @@ use pod_api::client::{
 use pod_api::error::Reason;
 use pod_api::feed::ChangeKind;
 use pod_model::event::{Event, EventKind};
+use pod_model::ids::ContainerName;
 use serde_json::{Value, json};
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -768,8 +769,8 @@ async fn the_node_tells_of_itself_and_strange_requests_get_a_status() {
     let missing = node.client.stats_of("default", "zzz").await;
     assert_eq!(reason(&missing.unwrap_err()), Some(Reason::NotFound));
     let retried = node.client.retry("default", "a", Some("b")).await.unwrap();
-    assert_eq!(retried.from, ["b".into()]);
-    assert_eq!(retried.skipped, ["a".into()]);
+    assert_eq!(retried.from, [ContainerName::new("b")]);
+    assert_eq!(retried.skipped, [ContainerName::new("a")]);
     let refused = node.client.retry("default", "a", Some("never")).await;
     assert_eq!(reason(&refused.unwrap_err()), Some(Reason::BadRequest));
     let missing = node.client.retry("default", "zzz", None).await;

@@ -6,10 +6,9 @@ use crate::images::{ImageError, Images, Resolved};
 use crate::network::Network;
 use crate::queue::Message;
 use crate::world::{Clock, Ids, Journal, Objects, Outside, WorldOf};
-use pod_model::cgroup::{PodCgroupPolicy, limit_other_page_sizes, pod_cgroup};
+use pod_model::cgroup::{container_resources, limit_other_page_sizes};
 use pod_model::cgroup_name::pod_cgroup_path;
-use pod_model::config::ImageFacts;
-use pod_model::config::NetworkMode;
+use pod_model::config::{ContainerResources, ImageFacts, NetworkMode, PodCgroup};
 use pod_model::event::EventKind;
 use pod_model::ids::{CgroupPath, ContainerId, SandboxId};
 use pod_model::pod::{Container, ContainerKind, Pod, PullPolicy};
@@ -19,6 +18,8 @@ use pod_plan::configs::sandbox::{SandboxFacts, sandbox_config};
 use pod_plan::configs::volumes::volumes_to_prepare;
 use pod_plan::events::{self, PodEvent};
 use pod_plan::failure::Failure;
+use pod_plan::resize::full;
+use pod_plan::sizes::Resource;
 use pod_plan::step::Step;
 use std::os::fd::OwnedFd;
 use tokio::sync::mpsc;
@@ -47,18 +48,34 @@ impl From<Result<(), Failure>> for End {
     }
 }
 
-/// Executes a step of the pod's plan.
+/// Executes a step of the pod's plan. `pod`: with the resources that it was granted. `cgroup`: what its own cgroup is to hold.
 pub(crate) async fn execute<X: Outside>(
     world: &WorldOf<X>,
     pod: &Pod,
     step: &Step,
+    cgroup: Option<PodCgroup>,
     queue: &mut mpsc::UnboundedReceiver<Message>,
 ) -> End {
     let reference = pod.reference();
     let uid = &reference.uid;
     let host = &world.host;
     match step {
-        Step::EnsurePod => ensure_pod::<X>(world, pod).await.into(),
+        Step::EnsurePod => ensure_pod::<X>(world, pod, cgroup).await.into(),
+        Step::ResizePod { values, .. } => resize_pod::<X>(world, pod, values).await.into(),
+        Step::ResizeContainer {
+            id,
+            kind,
+            index,
+            what,
+            ..
+        } => match pod.spec.list(*kind).get(*index) {
+            Some(container) => {
+                let values = share(container_resources(pod, container, &world.node), *what);
+                let done = host.resize_container(uid, id, &values).await;
+                done.or_else(gone).map_err(failure).into()
+            }
+            None => Ok(()).into(),
+        },
         Step::PrepareVolumes => prepare_volumes::<X>(world, pod).await.into(),
         Step::RunSandbox { attempt } => run_sandbox::<X>(world, pod, *attempt).await,
         Step::StartContainer {
@@ -126,9 +143,39 @@ fn cgroup_of<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Result<CgroupPath, Fa
     pod_cgroup_path(&world.node.cgroup_root, pod).map_err(|e| Failure::Other(e.to_string()))
 }
 
-async fn ensure_pod<X: Outside>(world: &WorldOf<X>, pod: &Pod) -> Result<(), Failure> {
+/// The values of one resource. What has no limit says so, in case that it had one.
+fn share(all: ContainerResources, what: Resource) -> ContainerResources {
+    match what {
+        Resource::Memory => ContainerResources {
+            memory_limit: Some(all.memory_limit.unwrap_or(-1)),
+            ..ContainerResources::default()
+        },
+        Resource::Cpu => ContainerResources {
+            cpu_shares: all.cpu_shares,
+            cpu_quota: Some(all.cpu_quota.unwrap_or(-1)),
+            cpu_period: all.cpu_period,
+            ..ContainerResources::default()
+        },
+    }
+}
+
+async fn resize_pod<X: Outside>(
+    world: &WorldOf<X>,
+    pod: &Pod,
+    values: &PodCgroup,
+) -> Result<(), Failure> {
     let path = cgroup_of::<X>(world, pod)?;
-    let mut values = pod_cgroup(pod, &PodCgroupPolicy::default());
+    let done = world.host.resize_pod(&pod.metadata.uid, &path, values);
+    done.await.map_err(failure)
+}
+
+async fn ensure_pod<X: Outside>(
+    world: &WorldOf<X>,
+    pod: &Pod,
+    cgroup: Option<PodCgroup>,
+) -> Result<(), Failure> {
+    let path = cgroup_of::<X>(world, pod)?;
+    let mut values = cgroup.unwrap_or_else(|| full(pod));
     limit_other_page_sizes(&mut values.huge_page_limit, &world.node.page_sizes);
     world
         .host

@@ -4,7 +4,8 @@
 //! nothing behind that the same verb, asked again, or the matching removal would not take care of.
 
 use pod_model::config::{
-    ContainerConfig, ExecConfig, ImageFacts, PodCgroup, SandboxConfig, VolumeToPrepare,
+    ContainerConfig, ContainerResources, ExecConfig, ImageFacts, PodCgroup, SandboxConfig,
+    VolumeToPrepare,
 };
 use pod_model::ids::{CgroupPath, ContainerId, ContainerName, PodRef, PodUid, SandboxId};
 use pod_model::runtime::{Exit, PodRuntime};
@@ -191,6 +192,22 @@ pub trait Host: Send + Sync + 'static {
         pod: &PodUid,
         id: &ContainerId,
         logs: bool,
+    ) -> impl Future<Output = HostResult<()>> + Send;
+
+    /// Writes these values to the pod's own cgroup, and no others of it. A memory limit below what is in use is refused: nothing is killed.
+    fn resize_pod(
+        &self,
+        pod: &PodUid,
+        cgroup: &CgroupPath,
+        values: &PodCgroup,
+    ) -> impl Future<Output = HostResult<()>> + Send;
+
+    /// Likewise to the cgroup of a running container.
+    fn resize_container(
+        &self,
+        pod: &PodUid,
+        id: &ContainerId,
+        values: &ContainerResources,
     ) -> impl Future<Output = HostResult<()>> + Send;
 
     /// Starts a process in a running container.

@@ -148,6 +148,7 @@ impl<X: Outside> Task<X> {
                 deletion: self.deletion,
                 host_ips: self.world.node.ips.clone(),
                 log_attempts: self.log_attempts.clone(),
+                allocatable: self.world.node.allocatable.clone(),
                 limits: self.world.limits,
                 memory: std::mem::take(&mut self.memory),
             };
@@ -181,7 +182,9 @@ impl<X: Outside> Task<X> {
             self.pre_stop(id, *kind, *index);
         }
         let began = tokio::time::Instant::now();
-        let end = execute::<X>(&self.world, &self.pod, step, &mut self.queue).await;
+        let sizes = &self.memory.sizes;
+        let (pod, cgroup) = (sizes.granted_pod(&self.pod), sizes.cgroup.clone());
+        let end = execute::<X>(&self.world, &pod, step, cgroup, &mut self.queue).await;
         // News makes the rest of the plan old: a deletion above all, after which nothing may be begun.
         let news = !end.messages.is_empty() || !self.queue.is_empty();
         for message in end.messages {

@@ -8,12 +8,13 @@ use crate::node_state::{Found, Node};
 use crate::options::HostOptions;
 use crate::paths::Paths;
 use crate::pause_root;
-use crate::verbs::{container, exec, pod, recover, sandbox};
+use crate::verbs::{container, exec, pod, recover, resize, sandbox};
 use pod_driver::host::{
     ExecSession, Host, HostError, HostErrorKind, HostEvent, HostResult, VolumeError,
 };
 use pod_model::config::{
-    ContainerConfig, ExecConfig, ImageFacts, PodCgroup, SandboxConfig, VolumeToPrepare,
+    ContainerConfig, ContainerResources, ExecConfig, ImageFacts, PodCgroup, SandboxConfig,
+    VolumeToPrepare,
 };
 use pod_model::ids::{CgroupPath, ContainerId, PodRef, PodUid, SandboxId};
 use pod_model::runtime::PodRuntime;
@@ -186,6 +187,24 @@ impl Host for NodeHost {
 
     async fn remove_container(&self, pod: &PodUid, id: &ContainerId, logs: bool) -> HostResult<()> {
         container::remove(&self.node, pod, id, logs).await
+    }
+
+    async fn resize_pod(
+        &self,
+        pod: &PodUid,
+        cgroup: &CgroupPath,
+        values: &PodCgroup,
+    ) -> HostResult<()> {
+        resize::pod(&self.node, pod, cgroup, values).await
+    }
+
+    async fn resize_container(
+        &self,
+        pod: &PodUid,
+        id: &ContainerId,
+        values: &ContainerResources,
+    ) -> HostResult<()> {
+        resize::container(&self.node, pod, id, values).await
     }
 
     async fn exec(

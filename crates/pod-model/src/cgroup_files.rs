@@ -72,9 +72,11 @@ fn cpu_quota(quota: Option<i64>, period: Option<u64>, version: CgroupVersion) ->
     }
 }
 
+/// -1 is no limit.
 fn memory(bytes: i64, version: CgroupVersion) -> CgroupFile {
     match version {
         CgroupVersion::V1 => file("memory.limit_in_bytes", bytes),
+        CgroupVersion::V2 if bytes < 0 => file("memory.max", "max"),
         CgroupVersion::V2 => file("memory.max", bytes),
     }
 }
@@ -132,6 +134,13 @@ mod tests {
             huge_page_limit: [(2 << 20, 0), (1 << 30, 1 << 30)].into(),
             unified: [("memory.low".to_owned(), "1".to_owned())].into(),
         };
+        let none = PodCgroup {
+            memory: Some(-1),
+            ..PodCgroup::default()
+        };
+        let unlimited = |version| lines(pod_files(&none, version));
+        assert_eq!(unlimited(CgroupVersion::V1), ["memory.limit_in_bytes=-1"]);
+        assert_eq!(unlimited(CgroupVersion::V2), ["memory.max=max"]);
         assert_eq!(
             lines(pod_files(&pod, CgroupVersion::V1)),
             [

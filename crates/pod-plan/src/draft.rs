@@ -22,12 +22,18 @@ pub(crate) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(pod: &'a Pod, observed: &'a Observed, now: Timestamp) -> Self {
+    /// `memory`: as the plan begins with it, which may be more than was observed.
+    pub(crate) fn new(
+        pod: &'a Pod,
+        observed: &'a Observed,
+        memory: Memory,
+        now: Timestamp,
+    ) -> Self {
         Self {
             pod,
             observed,
             now,
-            memory: observed.memory.clone(),
+            memory,
             steps: Vec::new(),
             wake_at: None,
             events: Vec::new(),

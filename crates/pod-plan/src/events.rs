@@ -1,6 +1,7 @@
 //! Events of a pod: their texts, as Kubernetes v1.36 has them.
 
 use jiff::{SignedDuration, Timestamp};
+use pod_model::config::PodCgroup;
 use pod_model::event::{Event, EventKind};
 use pod_model::ids::{ContainerName, ImageName, NodeName, PodRef};
 use pod_model::pod::{ContainerKind, Pod};
@@ -289,6 +290,18 @@ pub fn init_timeout(name: &ContainerName, limit: &str) -> PodEvent {
     let text = format!("Init container {name} did not end within {limit}");
     let warning = EventKind::Warning;
     PodEvent::of_container(ContainerKind::Init, name, warning, "InitTimeout", text)
+}
+
+/// Init is over, and the pod's cgroup holds what its other containers ask for.
+pub fn shrunk(values: &PodCgroup) -> PodEvent {
+    let or_none = |value: Option<i64>| value.map_or("none".to_owned(), |v| v.to_string());
+    let text = format!(
+        "Init is over: the pod's cgroup has cpu shares {}, cpu quota {}, memory limit {}",
+        values.cpu_shares.unwrap_or_default(),
+        or_none(values.cpu_quota),
+        or_none(values.memory)
+    );
+    PodEvent::of_pod(EventKind::Normal, "Shrunk", text)
 }
 
 /// The pod gets another sandbox.

@@ -72,7 +72,16 @@ pub(crate) fn tidy(draft: &mut Draft<'_>) {
 /// Leaves out steps that failed a moment ago, and those that build on them.
 pub(crate) fn hold_back(draft: &mut Draft<'_>) {
     let mut kept = Vec::new();
+    // What is resized later builds on what was to be resized first.
+    let mut waits = Vec::new();
     for step in std::mem::take(&mut draft.steps) {
+        let resized = match &step {
+            Step::ResizePod { what, .. } | Step::ResizeContainer { what, .. } => Some(*what),
+            _ => None,
+        };
+        if resized.is_some_and(|what| waits.contains(&what)) {
+            continue;
+        }
         let Some(until) = draft.memory.held.get(&step.label()).copied() else {
             kept.push(step);
             continue;
@@ -88,6 +97,7 @@ pub(crate) fn hold_back(draft: &mut Draft<'_>) {
                     stopping.asked = false;
                 }
             }
+            Step::ResizePod { what, .. } | Step::ResizeContainer { what, .. } => waits.push(what),
             _ => break,
         }
     }

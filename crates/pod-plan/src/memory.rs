@@ -6,6 +6,7 @@
 use crate::back_off::{BackOffKey, BackOffTable, Limits};
 use crate::events::{self, PodEvent};
 use crate::failure::Failure;
+use crate::sizes::Sizes;
 use crate::step::Step;
 use jiff::{SignedDuration, Timestamp};
 use pod_model::ids::{ContainerId, ContainerName, ImageName, SandboxId};
@@ -49,6 +50,8 @@ pub struct Memory {
     pub stopped: BTreeSet<SandboxId>,
     /// Why the pod can never go on, where neither phase nor policy tells: reason and message of its status.
     pub given_up: Option<(String, String)>,
+    /// How much cpu and memory it has.
+    pub sizes: Sizes,
     /// A second chance that the user gave the pod.
     pub retry: Option<Retry>,
     /// Attempts of init containers that took too long.
@@ -178,6 +181,7 @@ impl Memory {
                 self.attempts.insert(name.clone(), *attempt);
                 self.start_errors.remove(name);
                 self.start_again.remove(name);
+                self.sizes.started(name);
             }
             Step::RemoveContainer { id, .. } => {
                 self.stopping.remove(id);
@@ -185,6 +189,8 @@ impl Memory {
             Step::StopSandbox { id } => {
                 self.stopped.insert(id.clone());
             }
+            Step::ResizePod { what, values } => self.sizes.pod_resized(values, *what),
+            Step::ResizeContainer { name, what, .. } => self.sizes.resized(name, *what),
             Step::PreStop { id, .. } => {
                 if let Some(stopping) = self.stopping.get_mut(id) {
                     stopping.hook = PreStop::Running;
@@ -296,6 +302,11 @@ impl Memory {
                 self.hold(step, now);
                 Noted::stop(failed_kill(failure))
             }
+            Step::ResizePod { .. } | Step::ResizeContainer { .. } => {
+                self.hold(step, now);
+                // What is resized after it must not be; the next plan goes on with everything else.
+                Noted::stop(self.sizes.failed(pod, &failure.text()))
+            }
             Step::PreStop { id, .. } => {
                 self.hook_ended(id);
                 Noted::default()
@@ -328,7 +339,7 @@ impl Memory {
 
     /// Whether this must be kept although the status tells nothing new: what a later plan could not find out from facts.
     pub fn differs_unseen(&self, kept: &Memory) -> bool {
-        self.overdue != kept.overdue || self.retry != kept.retry
+        self.overdue != kept.overdue || self.retry != kept.retry || self.sizes != kept.sizes
     }
 
     /// A preStop hook has ended, one way or the other.

@@ -3,6 +3,7 @@
 use crate::back_off::Limits;
 use crate::memory::Memory;
 use jiff::Timestamp;
+use pod_model::common::ResourceList;
 use pod_model::container_status::ProbeResults;
 use pod_model::ids::ContainerName;
 use pod_model::runtime::PodRuntime;
@@ -22,6 +23,8 @@ pub struct Observed {
     pub host_ips: Vec<String>,
     /// Restart count by container as its log files tell (`restart_count_by_log_files`); used only where neither record nor memory has one.
     pub log_attempts: BTreeMap<ContainerName, u32>,
+    /// What this node can give; a resource that is not in it is not limited.
+    pub allocatable: ResourceList,
     /// How long back-offs are on this node.
     pub limits: Limits,
     /// What earlier plans decided and what became of their steps.

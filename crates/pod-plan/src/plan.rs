@@ -23,6 +23,7 @@ use crate::housekeeping::{forget, hold_back, tidy};
 pub use crate::memory::ID_PREFIX;
 use crate::memory::{Memory, Readiness, retry_at};
 use crate::observed::Observed;
+use crate::resize;
 use crate::retry::{self, forget_ends};
 use crate::sight::definition_changed;
 use crate::starts::kill_and_start;
@@ -73,9 +74,13 @@ pub fn plan(pod: &Pod, observed: &Observed, now: Timestamp) -> Plan {
         }
         _ => pod,
     };
-    let mut draft = Draft::new(pod, observed, now);
+    let mut memory = observed.memory.clone();
+    let granted = grant(pod, observed, &mut memory);
+    let pod = memory.sizes.granted_pod(pod);
+    let mut draft = Draft::new(&pod, observed, memory, now);
+    draft.events.extend(granted);
     forget(&mut draft);
-    let changed = sandbox_need(pod, &observed.runtime).changed;
+    let changed = sandbox_need(draft.pod, &observed.runtime).changed;
     draft.memory.go_on_with_retry(&observed.runtime, changed);
     update_status(&mut draft);
     if is_over(&draft) {
@@ -92,6 +97,14 @@ pub fn plan(pod: &Pod, observed: &Observed, now: Timestamp) -> Plan {
         why: draft.why,
         memory: draft.memory,
     }
+}
+
+/// Grants what the spec asks for, where the node has it. A pod that has ended, or is to, has no use for more.
+fn grant(pod: &Pod, observed: &Observed, memory: &mut Memory) -> Vec<PodEvent> {
+    if pod.is_deleted() || is_terminal(&memory.status) {
+        return Vec::new();
+    }
+    memory.sizes.grant(pod, &observed.allocatable)
 }
 
 /// Whether nothing of the pod will be started any more.
@@ -186,6 +199,7 @@ fn update_status(draft: &mut Draft<'_>) {
         finalize(pod, &mut status);
     }
     cut_messages(pod, &mut status);
+    draft.memory.sizes.show(&mut status, &previous, now);
     if late {
         draft
             .events
@@ -270,6 +284,9 @@ fn go_on(draft: &mut Draft<'_>) {
         draft.why("the image of an init container changed, and the pod asks to begin anew then");
         anew = Some(BTreeSet::new());
     }
+    resize::restarts(draft, &runtime, &mut actions);
+    let size = resize::wanted(draft, &runtime, &actions);
+    resize::grow(draft, &size);
     if actions.kill_pod {
         return kill_pod(draft, &actions, anew.as_ref());
     }
@@ -285,6 +302,7 @@ fn go_on(draft: &mut Draft<'_>) {
     if let Some(sandbox) = actions.sandbox.clone() {
         kill_and_start(draft, &actions, &sandbox);
     }
+    resize::settle(draft, &size);
     tidy(draft);
 }
 
@@ -347,6 +365,15 @@ fn end_unhooked(draft: &mut Draft<'_>) -> bool {
 /// made, and a pod keeps what it has, as with a kubelet. Told and tried again it is all the same.
 fn lay_ground(draft: &mut Draft<'_>) -> bool {
     let runs = draft.observed.runtime.sandboxes.iter().any(|s| s.ready);
+    if draft.memory.pod != Readiness::Ready {
+        // That is what is written with it.
+        let pod = draft.pod;
+        draft
+            .memory
+            .sizes
+            .cgroup
+            .get_or_insert_with(|| resize::full(pod));
+    }
     let parts = [
         (draft.memory.pod.clone(), Step::EnsurePod),
         (draft.memory.volumes.clone(), Step::PrepareVolumes),

@@ -1,6 +1,8 @@
 //! What a plan is made of: verbs for the driver.
 
 use crate::back_off::Next;
+use crate::sizes::Resource;
+use pod_model::config::PodCgroup;
 use pod_model::ids::{ContainerId, ContainerName, SandboxId};
 use pod_model::pod::ContainerKind;
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,26 @@ pub enum Step {
         attempt: u32,
         /// What this start does to the back-off table; the memory enters it when it is told of the end.
         back_off: Option<Next>,
+    },
+    /// Write these values to the pod's own cgroup; no other file of it. Memory that is in use is never taken away: then it fails.
+    ResizePod {
+        /// Which resource they are of.
+        what: Resource,
+        /// What to write; -1 = no limit.
+        values: PodCgroup,
+    },
+    /// Write what was granted to a running container's cgroup; with memory likewise.
+    ResizeContainer {
+        /// Which attempt.
+        id: ContainerId,
+        /// Its name.
+        name: ContainerName,
+        /// Which list of the spec it stands in.
+        kind: ContainerKind,
+        /// Where in that list.
+        index: usize,
+        /// Which resource.
+        what: Resource,
     },
     /// Begin the preStop hook of a container that is to end; [`crate::memory::Memory::hook_ended`] is told of its end.
     PreStop {
@@ -85,6 +107,8 @@ impl Step {
             Step::PrepareVolumes => "prepare volumes".to_owned(),
             Step::RunSandbox { attempt } => format!("run sandbox {attempt}"),
             Step::StartContainer { name, attempt, .. } => format!("start {name} {attempt}"),
+            Step::ResizePod { what, .. } => format!("resize pod's {what}"),
+            Step::ResizeContainer { name, what, .. } => format!("resize {what} of {name}"),
             Step::PreStop { id, .. } => format!("pre-stop hook of {id}"),
             Step::StopContainer { id, .. } => format!("stop {id}"),
             Step::RemoveContainer { id, .. } => format!("remove {id}"),

@@ -88,7 +88,10 @@ fn an_attempt_that_takes_too_long_is_ended_and_fails_whatever_it_returns() {
 fn it_is_tried_again_as_the_policy_says_and_each_attempt_has_its_own_time() {
     let mut world = World::new(timed("OnFailure"), a_runs_on(2, Some((0, 0))));
     world.play_until(300.0);
-    let starts: Vec<f64> = steps(&world, "start a ").iter().map(|(at, _)| *at).collect();
+    let starts: Vec<f64> = steps(&world, "start a ")
+        .iter()
+        .map(|(at, _)| *at)
+        .collect();
     assert_eq!(starts, [0.0, 10.0, 30.0]);
     assert_eq!(world.phase(), Phase::Running);
 }

@@ -1,6 +1,7 @@
 //! A host in memory. It checks at every verb what must always hold, and fails, loses and kills as its script says.
 
 mod checks;
+mod sizes;
 mod verbs;
 
 use crate::rules::Ledger;
@@ -25,6 +26,8 @@ struct State {
     script: Script,
     rng: Rng,
     pod_made: bool,
+    /// Memory limit of the pod's own cgroup.
+    pod_memory: Option<i64>,
     sandboxes: Vec<Sandbox>,
     containers: Vec<Live>,
     handle: Option<Handle>,
@@ -36,6 +39,8 @@ struct State {
     ending_before: bool,
     /// Deletion was taken: nothing may start.
     deleted: bool,
+    /// The user gave it a second chance.
+    retried: bool,
     ledger: Ledger,
     broken: Option<String>,
     began: tokio::time::Instant,
@@ -52,6 +57,8 @@ struct Live {
     kill_at: Option<tokio::time::Instant>,
     /// It was asked to end, whether the wish arrived or not.
     asked: bool,
+    /// Its memory limit.
+    memory: Option<i64>,
 }
 
 impl SimHost {
@@ -61,6 +68,7 @@ impl SimHost {
             script,
             rng: Rng::with_seed(seed ^ 0x5eed),
             pod_made: false,
+            pod_memory: None,
             sandboxes: Vec::new(),
             containers: Vec::new(),
             handle: None,
@@ -68,6 +76,7 @@ impl SimHost {
             going: None,
             ending_before: false,
             deleted: false,
+            retried: false,
             ledger: Ledger::default(),
             broken: None,
             began: tokio::time::Instant::now(),
@@ -94,6 +103,7 @@ impl SimHost {
                 state.wrong(text);
             }
         }
+        state.check_settled();
         state.going = Some(now);
         state.ending_before = state.containers.iter().any(|c| c.asked);
     }

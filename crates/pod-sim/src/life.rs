@@ -4,7 +4,7 @@ use crate::clock::VirtualClock;
 use crate::host::SimHost;
 use crate::outside::{AllImages, NoNetwork, NoObjects, Simulated, Told};
 use crate::script::Script;
-use pod_driver::queue::Message;
+use pod_driver::queue::{Answer, Message};
 use pod_driver::task::{Begin, pod_task};
 use pod_driver::world::{Clock, World, WorldOf};
 use pod_model::ids::{CgroupPath, HostPath};
@@ -80,6 +80,27 @@ async fn play(seed: u64) -> Result<Vec<String>, Wrong> {
             host.forget_a_record();
         });
     }
+    let under_way = script.slow * 2 + Duration::from_secs(1);
+    for (after, pod) in script.resizes.clone() {
+        let host = host.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            host.resized(&pod);
+            host.send(Message::Update(Box::new(pod)));
+            // A start that was under way was one of the old size.
+            tokio::time::sleep(under_way).await;
+            host.sizes_are_new();
+        });
+    }
+    for after in script.retries.clone() {
+        let host = host.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            host.retried();
+            let (answer, _) = Answer::new();
+            host.send(Message::Retry { from: None, answer });
+        });
+    }
     let mut turns: Vec<(Duration, Turn)> = script.kills.iter().map(|k| (*k, Turn::Kill)).collect();
     turns.push((script.delete_at, Turn::Delete));
     turns.sort();
@@ -111,6 +132,8 @@ async fn play(seed: u64) -> Result<Vec<String>, Wrong> {
                     memory: Some(told.memory()),
                     ..Begin::default()
                 };
+                let newest = host.pod();
+                pod.spec = newest.spec;
                 let (again, next) = pod_task::<Simulated>(world.clone(), pod.clone(), begin);
                 host.tell(again.clone());
                 (task, handle) = (tokio::spawn(next), again);

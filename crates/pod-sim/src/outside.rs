@@ -119,7 +119,8 @@ impl Journal for Told {
     fn status(&self, _: &PodRef, status: &PodStatus, memory: &Memory) {
         self.with(|i| {
             let before = i.memory.status.phase;
-            if before.is_some_and(Phase::is_terminal) && status.phase != before {
+            let ended = before.is_some_and(Phase::is_terminal);
+            if ended && status.phase != before && !self.1.may_live_again() {
                 i.broken.get_or_insert(format!(
                     "the phase went from {before:?} to {:?}",
                     status.phase

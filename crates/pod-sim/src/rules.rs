@@ -39,6 +39,8 @@ pub struct Ledger {
     apps_ran: bool,
     /// Containers whose records were lost.
     lost: BTreeSet<String>,
+    /// The user gave the pod a second chance.
+    second_chance: bool,
     /// Sidecars that were up once.
     were_up: BTreeSet<String>,
 }
@@ -106,6 +108,12 @@ impl Ledger {
         for past in self.past.values_mut() {
             past.wait = None;
         }
+    }
+
+    /// The user gave the pod a second chance: back-offs are void, and what had ended for good may run again.
+    pub fn second_chance(&mut self) {
+        self.forget_back_offs();
+        self.second_chance = true;
     }
 
     /// What is wrong about a start that is asked for.
@@ -197,7 +205,7 @@ impl Ledger {
             Some((kind, _, container)) => (Some(kind), container.is_sidecar()),
             None => (None, false),
         };
-        if !sidecar && !self.lost.contains(name) {
+        if !sidecar && !self.lost.contains(name) && !self.second_chance {
             let policy = asked.pod.spec.restart();
             if policy == RestartPolicy::Never {
                 wrong.push(format!("{name} was started again under Never"));

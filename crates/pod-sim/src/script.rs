@@ -1,10 +1,14 @@
 //! What a seed makes: a pod, how its containers behave, and when the host fails.
 
 use fastrand::Rng;
-use pod_model::common::Resources;
+use pod_model::asked::{INIT_TIMEOUT, SHRINK_AFTER_INIT};
+use pod_model::common::{ResourceList, Resources};
 use pod_model::pod::{
-    Container, ExecAction, Handler, Lifecycle, Metadata, Pod, PodSpec, Probe, RestartPolicy,
+    Container, ExecAction, Handler, Lifecycle, Metadata, Pod, PodSpec, Probe, ResizePolicy,
+    RestartPolicy,
 };
+use pod_model::quantity::{Format, Quantity};
+use pod_model::resources::MEMORY;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -46,6 +50,10 @@ pub struct Script {
     pub slow: Duration,
     /// When the daemon is killed and started again, each time, whatever it is at: a verb that has had no effect yet has none.
     pub kills: Vec<Duration>,
+    /// When the user resizes the pod, and what it is then.
+    pub resizes: Vec<(Duration, Pod)>,
+    /// When the user gives the pod a second chance.
+    pub retries: Vec<Duration>,
     /// When deletion is asked for.
     pub delete_at: Duration,
     /// With which grace.
@@ -53,10 +61,11 @@ pub struct Script {
 }
 
 impl Script {
-    /// Whether nothing is lost, fails or is killed: then what is due comes in time.
+    /// Whether nothing is lost, fails, is killed or is asked for besides: then what is due comes in time.
     pub fn is_faultless(&self) -> bool {
         let lost = [&self.losses, &self.forgets, &self.kills];
-        self.fail_before == 0 && self.fail_after == 0 && lost.iter().all(|l| l.is_empty())
+        let quiet = self.resizes.is_empty() && self.retries.is_empty();
+        quiet && self.fail_before == 0 && self.fail_after == 0 && lost.iter().all(|l| l.is_empty())
     }
 
     /// The script of that seed.
@@ -92,8 +101,19 @@ impl Script {
         };
         let init_containers = list("init", inits, &mut rng);
         let containers = list("app", apps, &mut rng);
-        let pod = Pod {
+        let mut annotations = BTreeMap::new();
+        for (i, init) in init_containers.iter().enumerate() {
+            if i == 0 && !init.is_sidecar() && rng.u32(0..3) == 0 {
+                let limit = format!("{}={}ms", init.name, rng.u32(1..40_000));
+                annotations.insert(INIT_TIMEOUT.to_owned(), limit);
+            }
+        }
+        if rng.u32(0..3) == 0 {
+            annotations.insert(SHRINK_AFTER_INIT.to_owned(), "true".to_owned());
+        }
+        let mut pod = Pod {
             metadata: Metadata {
+                annotations,
                 name: "p".into(),
                 namespace: "default".into(),
                 uid: format!("uid-{seed}").into(),
@@ -110,6 +130,9 @@ impl Script {
             },
             status: None,
         };
+        if rng.bool() {
+            pod = resized(&pod, &mut rng);
+        }
         let faulty = rng.u32(0..3) == 0;
         let times = |one_in: u32, rng: &mut Rng| -> Vec<Duration> {
             if rng.u32(0..one_in) > 0 {
@@ -119,6 +142,11 @@ impl Script {
                 .map(|_| Duration::from_millis(rng.u64(10..60_000)))
                 .collect()
         };
+        let retries = times(4, &mut rng);
+        let resizes = times(3, &mut rng)
+            .into_iter()
+            .map(|at| (at, resized(&pod, &mut rng)))
+            .collect();
         let losses = times(4, &mut rng);
         let forgets = times(5, &mut rng);
         let delete_at = Duration::from_millis(rng.u64(1..1_500_000));
@@ -144,10 +172,39 @@ impl Script {
                 _ => 0,
             }),
             kills,
+            resizes,
+            retries,
             delete_at,
             grace: rng.u64(0..30),
         }
     }
+}
+
+/// The same pod with other memory limits.
+fn resized(pod: &Pod, rng: &mut Rng) -> Pod {
+    let mut pod = pod.clone();
+    let spec = &mut pod.spec;
+    let restarts = spec.restart_policy != Some(RestartPolicy::Never);
+    for container in spec.init_containers.iter_mut().chain(&mut spec.containers) {
+        let bytes = Quantity::from_value(rng.i64(1..9) << 20, Format::BinarySI);
+        let own = [(MEMORY.to_owned(), bytes)];
+        container.resources = Resources {
+            requests: ResourceList::from(own.clone()),
+            limits: ResourceList::from(own),
+        };
+        let again = match rng.bool() {
+            true => "RestartContainer",
+            false => "NotRequired",
+        };
+        // An API server refuses it where nothing may restart.
+        if container.resize_policy.is_empty() && restarts {
+            container.resize_policy = vec![ResizePolicy {
+                resource_name: MEMORY.to_owned(),
+                restart_policy: again.to_owned(),
+            }];
+        }
+    }
+    pod
 }
 
 fn behaviour(kind: &str, sidecar: bool, rng: &mut Rng) -> Vec<Run> {

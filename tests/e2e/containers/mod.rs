@@ -3,6 +3,7 @@
 mod hooks;
 mod probes;
 mod sidecars;
+mod sizes;
 mod updates;
 
 use e2e::Node;

@@ -171,3 +171,59 @@ fn a_wait_of_a_hundred_seconds_ends_when_the_service_comes() {
         },
     );
 }
+
+#[test]
+fn the_pod_as_kubernetes_1_5_wrote_it_waits_likewise_and_elsewhere_its_annotation_is_warned_of() {
+    apart(
+        module_path!(),
+        "the_pod_as_kubernetes_1_5_wrote_it_waits_likewise_and_elsewhere_its_annotation_is_warned_of",
+        || {
+            let node = node("myapp15");
+            let file = example("myapp-pod-1.5.yaml");
+            let created = node.run(&["create", "--api-compat", "1.5", "-f", &file]);
+            assert_eq!(created.ok(), "pod/myapp-pod created\n");
+            node.wait_status("myapp-pod", &["Init:0/2"]);
+            shows(
+                &node,
+                &["logs", "myapp-pod", "-c", "init-myservice"],
+                "waiting for myservice\n",
+            );
+            node.run(&["create", "-f", &service(&node, "myservice")])
+                .ok();
+            node.wait_status("myapp-pod", &["Init:1/2"]);
+            // As that version showed it: in the annotations, of both names, and not in the spec.
+            let old = ["get", "pod", "myapp-pod", "-o", "json", "--api-compat", "1.5"];
+            let old: serde_json::Value = serde_json::from_str(node.run(&old).ok()).unwrap();
+            assert!(old["spec"].get("initContainers").is_none(), "{old:#}");
+            for word in ["alpha", "beta"] {
+                let key = |of: &str| format!("pod.{word}.kubernetes.io/init-{of}");
+                let list = |of: &str| {
+                    let text = old["metadata"]["annotations"][key(of)].as_str();
+                    serde_json::from_str::<serde_json::Value>(text.unwrap_or("null")).unwrap()
+                };
+                assert_eq!(list("containers")[1]["name"], "init-mydb");
+                let first = list("container-statuses")[0].clone();
+                assert_eq!(first["state"]["terminated"]["exitCode"], 0, "{first}");
+            }
+            node.run(&["create", "-f", &service(&node, "mydb")]).ok();
+            node.wait_status("myapp-pod", &["Running"]);
+            shows(&node, &["logs", "myapp-pod"], "The app is running!\n");
+            node.run(&["delete", "pod", "myapp-pod", "--grace-period", "1"])
+                .ok();
+            // Today the annotation means nothing: the app starts at once, and the user is told why.
+            let created = node.run(&["create", "-f", &file]);
+            created.ok();
+            let key = "pod.beta.kubernetes.io/init-containers";
+            assert!(
+                created.err.contains("Warning: ") && created.err.contains(key),
+                "{}",
+                created.err
+            );
+            node.wait_status("myapp-pod", &["Running"]);
+            assert!(node.pod("myapp-pod")["spec"].get("initContainers").is_none());
+            node.run(&["delete", "pod", "myapp-pod", "--grace-period", "1"])
+                .ok();
+            node.finish();
+        },
+    );
+}

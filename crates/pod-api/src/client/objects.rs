@@ -144,15 +144,16 @@ impl Client {
         })
     }
 
-    /// Puts a pod's new ephemeral containers in the place of those it has.
-    pub async fn replace_ephemeral(
+    /// Puts a part of a pod in the place of the one it has: `ephemeralcontainers`, or `resize` for amounts of cpu and memory.
+    pub async fn replace_part(
         &self,
+        part: &str,
         namespace: &str,
         name: &str,
         object: &Value,
     ) -> Result<Value, ClientError> {
         let target = Resource::Pods.one(namespace, name);
-        let target = target.child("ephemeralcontainers");
+        let target = target.child(part);
         self.json(Method::PUT, &target, Some(object)).await
     }
 

@@ -47,7 +47,7 @@ pub(super) async fn core() -> Json<Value> {
         })
     };
     let config = ["create", "delete", "get", "list", "update", "watch"];
-    let pod = ["create", "delete", "get", "list", "watch"];
+    let pod = config;
     Json(json!({
         "kind": "APIResourceList",
         "apiVersion": "v1",
@@ -56,8 +56,16 @@ pub(super) async fn core() -> Json<Value> {
             resource("configmaps", "configmap", "ConfigMap", &["cm"], &config),
             resource("events", "event", "Event", &["ev"], &["get", "list", "watch"]),
             resource("pods", "pod", "Pod", &["po"], &pod),
+            resource(
+                "pods/ephemeralcontainers",
+                "",
+                "Pod",
+                &[],
+                &["get", "update"],
+            ),
             resource("pods/exec", "", "PodExecOptions", &[], &["create", "get"]),
             resource("pods/log", "", "Pod", &[], &["get"]),
+            resource("pods/resize", "", "Pod", &[], &["get", "update"]),
             resource("pods/status", "", "Pod", &[], &["get"]),
             resource("secrets", "secret", "Secret", &[], &config),
             resource("services", "service", "Service", &["svc"], &config),

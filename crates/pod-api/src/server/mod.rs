@@ -105,6 +105,10 @@ fn kubernetes<B: Backend>() -> Router<Arc<B>> {
             get(pods::get::<B>).put(update::replace_ephemeral::<B>),
         )
         .route(
+            "/api/v1/namespaces/{namespace}/pods/{name}/resize",
+            get(pods::get::<B>).put(update::replace_resources::<B>),
+        )
+        .route(
             "/api/v1/namespaces/{namespace}/pods/{name}/log",
             get(logs::log::<B>),
         )

@@ -11,8 +11,9 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use pod_manifest::Object;
+use pod_manifest::validate::resize::validate_resize;
 use pod_manifest::validate::update::{validate_ephemeral_update, validate_pod_update};
-use pod_manifest::wire::Pod;
+use pod_manifest::wire::{Container, Pod};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -58,6 +59,36 @@ pub(super) async fn replace_ephemeral<B: Backend>(
     let admitted = admit_update(&old, changed, validate_ephemeral_update)?;
     node.update_pod(&key, admitted).await?;
     answer(&*node, &key)
+}
+
+/// `PUT …/pods/NAME/resize`: nothing but the resources of containers, and what a change of them restarts, is taken.
+pub(super) async fn replace_resources<B: Backend>(
+    State(node): State<Arc<B>>,
+    Path((namespace, name)): Named,
+    body: BodyArgument,
+) -> ApiResult<Json<Value>> {
+    let (key, old, new) = both(&*node, namespace, name, &body?)?;
+    let mut changed = old.clone();
+    if let (Some(to), Some(from)) = (&mut changed.spec, new.spec) {
+        take_resources(&mut to.containers, &from.containers);
+        let inits = to.init_containers.as_mut();
+        if let (Some(to), Some(from)) = (inits, &from.init_containers) {
+            take_resources(to, from);
+        }
+        to.resources = from.resources;
+    }
+    let admitted = admit_update(&old, changed, validate_resize)?;
+    node.update_pod(&key, admitted).await?;
+    answer(&*node, &key)
+}
+
+fn take_resources(to: &mut [Container], from: &[Container]) {
+    for container in to {
+        if let Some(new) = from.iter().find(|c| c.name == container.name) {
+            container.resources.clone_from(&new.resources);
+            container.resize_policy.clone_from(&new.resize_policy);
+        }
+    }
 }
 
 fn answer<B: Backend>(node: &B, key: &Key) -> ApiResult<Json<Value>> {

@@ -11,7 +11,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use pod_model::config::{
-    ContainerConfig, ExecConfig, ImageFacts, PodCgroup, SandboxConfig, VolumeToPrepare,
+    ContainerConfig, ContainerResources, ExecConfig, ImageFacts, PodCgroup, SandboxConfig,
+    VolumeToPrepare,
 };
 use pod_model::ids::{CgroupPath, ContainerId, PodRef, PodUid, SandboxId};
 use pod_model::runtime::PodRuntime;
@@ -70,6 +71,19 @@ impl Host for Machine {
         no()
     }
     async fn remove_container(&self, _: &PodUid, _: &ContainerId, _: bool) -> HostResult<()> {
+        no()
+    }
+
+    async fn resize_pod(&self, _: &PodUid, _: &CgroupPath, _: &PodCgroup) -> HostResult<()> {
+        no()
+    }
+
+    async fn resize_container(
+        &self,
+        _: &PodUid,
+        _: &ContainerId,
+        _: &ContainerResources,
+    ) -> HostResult<()> {
         no()
     }
 

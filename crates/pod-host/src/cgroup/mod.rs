@@ -6,12 +6,14 @@ mod hasten;
 mod kill;
 mod layout;
 mod pod;
+mod resize;
 mod stats;
 
 pub(crate) use hasten::Hasten;
 pub(crate) use kill::{find, processes_of, remove, remove_empty};
 pub(crate) use layout::{Layout, detect};
 pub(crate) use pod::{ensure, leave_pods_alone, own_leaf};
+pub(crate) use resize::{lift_quotas, resize};
 pub(crate) use stats::usage;
 
 #[cfg(test)]

@@ -115,9 +115,11 @@ pub(crate) async fn start_on(
                 &config,
                 &sandbox,
                 &image,
-                &held,
-                target.as_ref(),
-                &files,
+                On {
+                    held: &held,
+                    target: target.as_ref(),
+                    files: &files,
+                },
             );
             made.map(|p| (p, target)).inspect_err(|_| undo(&node, &of))
         })
@@ -171,6 +173,16 @@ fn target_of(found: Option<&ContainerState>, id: &ContainerId) -> HostResult<Own
     alive.then(|| file.into()).ok_or_else(gone)
 }
 
+/// What a container is started on.
+struct On<'a> {
+    /// The pod's namespaces.
+    held: &'a Held,
+    /// The process namespace of another container.
+    target: Option<&'a OwnedFd>,
+    /// The attempt whose layer of the root file system it gets: its own, or what another one left.
+    files: &'a ContainerId,
+}
+
 /// The first half of a start: files only.
 fn prepare(
     node: &Node,
@@ -178,10 +190,13 @@ fn prepare(
     config: &ContainerConfig,
     sandbox: &SandboxConfig,
     image: &ImageFacts,
-    held: &Held,
-    target: Option<&OwnedFd>,
-    files: &ContainerId,
+    on: On<'_>,
 ) -> HostResult<Prepared> {
+    let On {
+        held,
+        target,
+        files,
+    } = on;
     let paths = &node.paths;
     let sandbox_dir = paths.sandbox(&config.sandbox);
     let by_descriptor = |fd: &OwnedFd| {
@@ -495,10 +510,11 @@ pub(crate) fn sweep(node: &Node, of: &Container) -> bool {
     let message = node.paths.message(&of.pod, &of.name, &of.id);
     let mut all = false;
     for _ in 0..SWEEPS {
-        all = folders
-            .iter()
-            .fold(true, |all, f| gone(fs::remove_dir_all(f)) && all);
-        all &= gone(fs::remove_file(&message));
+        // Each is tried, whatever became of the one before it.
+        all = gone(fs::remove_file(&message));
+        for folder in &folders {
+            all &= gone(fs::remove_dir_all(folder));
+        }
         if all {
             break;
         }

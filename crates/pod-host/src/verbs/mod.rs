@@ -7,6 +7,7 @@ pub(crate) mod exec;
 pub(crate) mod mounts;
 pub(crate) mod pod;
 pub(crate) mod recover;
+pub(crate) mod resize;
 pub(crate) mod sandbox;
 pub(crate) mod settle;
 pub(crate) mod successor;

@@ -121,10 +121,7 @@ pub(super) static CONTAINER: Table = Table {
         ("name", Yes),
         ("ports", Inside(&PORT)),
         ("readinessProbe", Inside(&PROBE)),
-        (
-            "resizePolicy",
-            Idle("resources of a running pod are not changed here"),
-        ),
+        ("resizePolicy", Yes),
         ("resources", Inside(&RESOURCES)),
         ("restartPolicy", Yes),
         ("restartPolicyRules", Yes),

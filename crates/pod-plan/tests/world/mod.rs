@@ -342,7 +342,10 @@ impl World {
 
     fn carry_out(&mut self, step: &Step) -> Result<(), Failure> {
         match step {
-            Step::EnsurePod | Step::PrepareVolumes => {}
+            Step::EnsurePod
+            | Step::PrepareVolumes
+            | Step::ResizePod { .. }
+            | Step::ResizeContainer { .. } => {}
             Step::RunSandbox { attempt } => self.run_sandbox(*attempt),
             Step::StartContainer {
                 kind,

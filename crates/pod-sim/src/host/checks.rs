@@ -6,6 +6,7 @@ use pod_model::config::ContainerConfig;
 use pod_model::ids::{ContainerId, SandboxId};
 use pod_model::pod::{Container, RestartPolicy};
 use pod_model::status::ContainerStatus;
+use pod_plan::timeouts::REASON;
 use std::time::Duration;
 
 /// How much later than its time something may come in a life without failures, beside what verbs and messages take.
@@ -182,6 +183,8 @@ impl State {
         match exit {
             // What cannot be told in the end is said to be unknown.
             _ if told.reason == "ContainerStatusUnknown" => None,
+            // An end that came too late is none that counts.
+            Some(_) if told.reason == REASON => None,
             None => Some(format!("{name} was said to have ended and runs")),
             Some(exit) if exit.code != told.exit_code => Some(format!(
                 "{name} was said to have ended with {} and ended with {}",

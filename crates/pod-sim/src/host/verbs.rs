@@ -7,7 +7,8 @@ use pod_driver::actions::{Actions, Target};
 use pod_driver::host::{ExecSession, Host, HostError, HostErrorKind, HostResult, VolumeError};
 use pod_driver::world::Clock;
 use pod_model::config::{
-    ContainerConfig, ExecConfig, ImageFacts, PodCgroup, SandboxConfig, VolumeToPrepare,
+    ContainerConfig, ContainerResources, ExecConfig, ImageFacts, PodCgroup, SandboxConfig,
+    VolumeToPrepare,
 };
 use pod_model::ids::{CgroupPath, ContainerId, PodRef, PodUid, SandboxId};
 use pod_model::pod::ContainerKind;
@@ -157,7 +158,9 @@ impl SimHost {
             up: !probed,
             kill_at: None,
             asked: false,
+            memory: config.resources.memory_limit.filter(|m| *m > 0),
         });
+        state.check_sizes();
         let answer = state.done();
         drop(state);
         self.play(config.id.clone(), run);
@@ -194,10 +197,11 @@ impl SimHost {
 }
 
 impl Host for SimHost {
-    async fn ensure_pod(&self, _: &PodRef, _: &CgroupPath, _: &PodCgroup) -> HostResult<()> {
+    async fn ensure_pod(&self, _: &PodRef, _: &CgroupPath, values: &PodCgroup) -> HostResult<()> {
         self.slowly(|| {
             let mut state = self.begin("ensure pod".to_owned())?;
             state.pod_made = true;
+            state.pod_memory = values.memory;
             state.done()
         })
         .await
@@ -302,6 +306,29 @@ impl Host for SimHost {
                 state.wrong("a running container was removed".to_owned());
             }
             state.containers.retain(|c| c.record.id != *id);
+            state.done()
+        })
+        .await
+    }
+
+    async fn resize_pod(&self, _: &PodUid, _: &CgroupPath, values: &PodCgroup) -> HostResult<()> {
+        self.slowly(|| {
+            let mut state = self.begin("resize the pod".to_owned())?;
+            state.resize_pod(values);
+            state.done()
+        })
+        .await
+    }
+
+    async fn resize_container(
+        &self,
+        _: &PodUid,
+        id: &ContainerId,
+        values: &ContainerResources,
+    ) -> HostResult<()> {
+        self.slowly(|| {
+            let mut state = self.begin(format!("resize {id:.4}"))?;
+            state.resize_container(id, values);
             state.done()
         })
         .await

@@ -160,7 +160,7 @@ pub enum Command {
     Run(RunArgs),
     /// Create pods, ConfigMaps and Secrets from files, and return at once.
     Create(CreateArgs),
-    /// Change pods while they run, as far as Kubernetes allows it: images, labels, annotations, ephemeral containers.
+    /// Change pods while they run, as far as Kubernetes allows it: images, cpu and memory, labels, annotations, ephemeral containers.
     Replace(ReplaceArgs),
     /// Show what exists: pods, configmaps, secrets, events, all.
     Get(GetArgs),
@@ -332,8 +332,8 @@ pub struct ReplaceArgs {
     /// The manifest: a file, a folder, or - for standard input.
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// Replace only this part of a pod: ephemeralcontainers.
-    #[arg(long, value_name = "PART", value_parser = ["ephemeralcontainers"])]
+    /// Replace only this part of a pod: ephemeralcontainers, or resize (amounts of cpu and memory).
+    #[arg(long, value_name = "PART", value_parser = ["ephemeralcontainers", "resize"])]
     pub subresource: Option<String>,
     /// Where the manifest names none.
     #[command(flatten)]

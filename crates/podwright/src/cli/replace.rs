@@ -7,6 +7,9 @@ use super::manifest;
 use super::output::{note, print};
 use pod_api::client::Resource;
 
+/// What a refusal says of fields that do not change.
+const FIELDS: &str = "pod updates may not change fields other than";
+
 /// Puts every object of the files in the place of the one of its name.
 pub async fn replace(args: &ReplaceArgs, places: &Places) -> Outcome<u8> {
     let namespace = args.namespace.namespace.as_deref();
@@ -17,15 +20,12 @@ pub async fn replace(args: &ReplaceArgs, places: &Places) -> Outcome<u8> {
         let namespace = source.namespace(namespace)?;
         let (resource, name) = (source.resource(), source.name());
         let object = source.json()?;
-        let done = match args.subresource {
-            Some(_) if resource == Resource::Pods => {
-                client.replace_ephemeral(&namespace, name, &object).await
+        let done = match &args.subresource {
+            Some(part) if resource == Resource::Pods => {
+                client.replace_part(part, &namespace, name, &object).await
             }
-            Some(_) => {
-                let text = format!(
-                    "{} {name:?} has no ephemeral containers",
-                    resource.singular()
-                );
+            Some(part) => {
+                let text = format!("error: {} {name:?} has no {part}", resource.singular());
                 return Err(Failure::new(Code::Usage, text));
             }
             None => client.replace(resource, &namespace, name, &object).await,
@@ -34,7 +34,11 @@ pub async fn replace(args: &ReplaceArgs, places: &Places) -> Outcome<u8> {
             Ok(_) => print(&format!("{}/{name} replaced\n", resource.singular()))?,
             // The others are replaced all the same.
             Err(error) => {
-                let failure = Failure::from(error);
+                let mut failure = Failure::from(error);
+                if resource == Resource::Pods && failure.message.contains(FIELDS) {
+                    failure.message +=
+                        "\n  (cpu and memory of a running pod change with --subresource resize)";
+                }
                 note(&failure.message);
                 worst.get_or_insert(failure.code as u8);
             }

@@ -312,6 +312,7 @@ impl Backend for Daemon {
         let observed = pod_plan::observed::Observed {
             runtime: self.world.host.observe(&pod.metadata.uid).await,
             host_ips: self.world.node.ips.clone(),
+            allocatable: self.world.node.allocatable.clone(),
             limits: self.world.limits,
             memory: self.pods.memory(&pod.metadata.uid).unwrap_or_default(),
             ..Default::default()

@@ -159,6 +159,7 @@ impl Pods {
         let key = key_of(&pod);
         pod.metadata.uid = PodUid::new(uuid::Uuid::new_v4().to_string());
         pod.metadata.creation_timestamp = Some(now);
+        pod.metadata.generation = Some(1);
         pod.spec.node_name = Some(self.world.node.name.clone());
         pod.status = Some(PodStatus {
             phase: Some(Phase::Pending),
@@ -221,10 +222,16 @@ impl Pods {
         kept.object = object;
         kept.pod.metadata.labels = new.metadata.labels;
         kept.pod.metadata.annotations = new.metadata.annotations;
-        kept.pod.spec = pod_model::pod::PodSpec {
-            node_name: kept.pod.spec.node_name.take(),
+        let spec = pod_model::pod::PodSpec {
+            node_name: kept.pod.spec.node_name.clone(),
             ..new.spec
         };
+        if spec != kept.pod.spec {
+            // As an API server counts: labels and annotations are no new generation.
+            let generation = kept.pod.metadata.generation;
+            kept.pod.metadata.generation = Some(generation.unwrap_or(1).saturating_add(1));
+        }
+        kept.pod.spec = spec;
         self.records
             .keep_pod(&kept)
             .map_err(|e| ApiError::internal(format!("{e:#}")))?;
