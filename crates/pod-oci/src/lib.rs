@@ -24,8 +24,8 @@ mod user;
 pub use apparmor::{DEFAULT_PROFILE, default_profile};
 pub use container::spec;
 pub use facts::{
-    AppArmorSupport, CgroupLayout, ContainerPaths, Expected, Facts, Hierarchy, HostDevice, Machine, NamespaceOf,
-    NodeFacts, OciError, ResolvedMount, SandboxPaths,
+    AppArmorSupport, CgroupLayout, ContainerPaths, Expected, Facts, Hierarchy, HostDevice, Machine,
+    NamespaceOf, NodeFacts, OciError, ResolvedMount, SandboxPaths,
 };
 pub use resources::page_size_name;
 pub use sandbox::{PAUSE_PROGRAM, pause_spec};

@@ -1,7 +1,8 @@
 //! Configs and facts that the tests of this crate begin from.
 
 use crate::facts::{
-    AppArmorSupport, CgroupLayout, ContainerPaths, Hierarchy, Machine, NodeFacts, ResolvedMount, SandboxPaths,
+    AppArmorSupport, CgroupLayout, ContainerPaths, Hierarchy, Machine, NodeFacts, ResolvedMount,
+    SandboxPaths,
 };
 use pod_model::config::{
     ContainerConfig, ContainerResources, Mount, MountSource, NetworkMode, Propagation,

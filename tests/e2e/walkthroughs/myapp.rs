@@ -192,7 +192,15 @@ fn the_pod_as_kubernetes_1_5_wrote_it_waits_likewise_and_elsewhere_its_annotatio
                 .ok();
             node.wait_status("myapp-pod", &["Init:1/2"]);
             // As that version showed it: in the annotations, of both names, and not in the spec.
-            let old = ["get", "pod", "myapp-pod", "-o", "json", "--api-compat", "1.5"];
+            let old = [
+                "get",
+                "pod",
+                "myapp-pod",
+                "-o",
+                "json",
+                "--api-compat",
+                "1.5",
+            ];
             let old: serde_json::Value = serde_json::from_str(node.run(&old).ok()).unwrap();
             assert!(old["spec"].get("initContainers").is_none(), "{old:#}");
             for word in ["alpha", "beta"] {
@@ -220,7 +228,11 @@ fn the_pod_as_kubernetes_1_5_wrote_it_waits_likewise_and_elsewhere_its_annotatio
                 created.err
             );
             node.wait_status("myapp-pod", &["Running"]);
-            assert!(node.pod("myapp-pod")["spec"].get("initContainers").is_none());
+            assert!(
+                node.pod("myapp-pod")["spec"]
+                    .get("initContainers")
+                    .is_none()
+            );
             node.run(&["delete", "pod", "myapp-pod", "--grace-period", "1"])
                 .ok();
             node.finish();

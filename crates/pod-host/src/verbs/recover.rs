@@ -34,7 +34,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 const OTHER: HostErrorKind = HostErrorKind::Other;
 
@@ -61,10 +61,24 @@ pub(crate) async fn all(node: &Arc<Node>) -> HostResult<Vec<String>> {
         }
     }
     notes.extend(settle::all(node).await?);
+    for cleanup in cleanups(node) {
+        // What is found is whole from here on: nothing of it goes away behind a new request.
+        let _ = cleanup.await;
+    }
     sort(node);
     let node = Arc::clone(node);
     blocking(move || sweep_snapshots(&node)).await?;
     Ok(notes)
+}
+
+/// The removals of files that recovery has begun.
+fn cleanups(node: &Node) -> Vec<JoinHandle<()>> {
+    let mut state = node.state();
+    let uids: Vec<_> = state.pods().map(|(uid, _)| uid.clone()).collect();
+    let taken = uids
+        .iter()
+        .map(|uid| std::mem::take(&mut state.enter(uid).cleanups));
+    taken.flatten().collect()
 }
 
 async fn one(node: &Arc<Node>, dir: &SandboxDir) -> HostResult<()> {

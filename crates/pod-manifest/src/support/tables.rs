@@ -275,10 +275,7 @@ pub(super) static POD_SECURITY: Table = Table {
 
 /// AppArmorProfile.
 pub(super) static APP_ARMOR: Table = Table {
-    rows: &[
-        ("localhostProfile", Yes),
-        ("type", Yes),
-    ],
+    rows: &[("localhostProfile", Yes), ("type", Yes)],
 };
 
 /// Volume.
