@@ -85,11 +85,8 @@ async fn play(seed: u64) -> Result<Vec<String>, Wrong> {
         let host = host.clone();
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
-            host.resized(&pod);
+            host.resized(&pod, under_way);
             host.send(Message::Update(Box::new(pod)));
-            // A start that was under way was one of the old size.
-            tokio::time::sleep(under_way).await;
-            host.sizes_are_new();
         });
     }
     for after in script.retries.clone() {

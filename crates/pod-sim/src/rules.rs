@@ -39,6 +39,8 @@ pub struct Ledger {
     apps_ran: bool,
     /// Containers whose records were lost.
     lost: BTreeSet<String>,
+    /// Until then a start may be of an old size, with a back-off of its own.
+    either_size_until: Option<Instant>,
     /// The user gave the pod a second chance.
     second_chance: bool,
     /// Sidecars that were up once.
@@ -116,6 +118,12 @@ impl Ledger {
         self.second_chance = true;
     }
 
+    /// Back-offs belong to containers of one size: those of the old one are void, and until then a start may be of either.
+    pub fn sizes_are_new(&mut self, until: Instant) {
+        self.forget_back_offs();
+        self.either_size_until = Some(until);
+    }
+
     /// What is wrong about a start that is asked for.
     pub fn check(&self, asked: &Started<'_>) -> Vec<String> {
         let mut wrong = Vec::new();
@@ -143,7 +151,8 @@ impl Ledger {
                 None => FIRST,
                 Some(wait) => (wait * 2).min(LONGEST),
             };
-            past.wait = Some((next, now));
+            let either = self.either_size_until.is_some_and(|until| now <= until);
+            past.wait = (!either).then_some((next, now));
         }
         past.app = begun.app;
         past.attempt = Some(begun.attempt);

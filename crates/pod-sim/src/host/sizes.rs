@@ -11,18 +11,13 @@ use std::time::Duration;
 const SETTLES_WITHIN: Duration = Duration::from_secs(120);
 
 impl SimHost {
-    /// The pod shall be like that from now on.
-    pub fn resized(&self, pod: &Pod) {
+    /// The pod shall be like that from now on. A start that is `under_way` may still be one of the old size.
+    pub fn resized(&self, pod: &Pod, under_way: Duration) {
         let mut state = self.lock();
         state.note("RESIZED".to_owned());
         state.script.pod = pod.clone();
-        drop(state);
-        self.sizes_are_new();
-    }
-
-    /// Back-offs belong to containers of one size.
-    pub fn sizes_are_new(&self) {
-        self.lock().ledger.forget_back_offs();
+        let until = tokio::time::Instant::now() + under_way;
+        state.ledger.sizes_are_new(until);
     }
 
     /// The pod as it shall be now.
