@@ -15,7 +15,7 @@ KVM_GET_API_VERSION = 0xAE00
 KVM_CREATE_VM = 0xAE01
 
 # How much longer than on a machine of its own everything may take in a guest without KVM; the cases multiply every wait and every bound by it
-# (e2e::patience). Two guests have one processor each and share them with whatever else runs.
+# (e2e::patience). Guests have one processor each, and share the machine's with whatever else runs.
 SLOWNESS = 4
 
 APPEND = "console=ttyS0 quiet panic=-1 mitigations=off nokaslr cgroup_no_v1=all psi=1 apparmor=1 security=apparmor"

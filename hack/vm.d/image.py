@@ -31,7 +31,7 @@ nft_fib_ipv6 nft_reject nft_reject_inet nft_reject_ipv4 nft_reject_ipv6 nft_limi
 nfnetlink fuse loop squashfs dm_mod xt_MASQUERADE xt_conntrack xt_comment xt_mark""".split()
 
 # Programs of the machine itself that tests and people want; busybox has a lesser one of some of them.
-PROGRAMS = "mount umount unshare nsenter setpriv prlimit findmnt lsns losetup flock script ipcmk ipcrm cp tar grep sha256sum stat kill ps ip nft strace".split()
+PROGRAMS = "mount umount unshare nsenter setpriv prlimit findmnt lsns losetup flock script ipcmk ipcrm cp tar grep sha256sum stat kill ps pgrep ip nft strace".split()
 
 
 # Folders of images that hack/ makes beside the programs.
