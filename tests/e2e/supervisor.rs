@@ -136,7 +136,7 @@ fn r03_a_container_outlives_twenty_supervisors_no_line_is_lost_and_its_exit_code
         std::thread::sleep(Duration::from_millis(37 + 13 * round));
     }
     stop_counting(&node);
-    node.wait_status("s", &["Error"]);
+    node.wait_status("s", &["Error", "ContainerStatusUnknown"]);
     right_end(&node, true);
     assert!(whole_log(&node) > 1000);
     let after = node.pod("s");
@@ -166,7 +166,7 @@ fn r03_supervisor_and_daemon_killed_at_once_are_both_replaced() {
         succeeded(&node, old);
     }
     stop_counting(&node);
-    node.wait_status("s", &["Error"]);
+    node.wait_status("s", &["Error", "ContainerStatusUnknown"]);
     // The successor had its pidfd before it ended.
     right_end(&node, true);
     assert!(whole_log(&node) > 500);
