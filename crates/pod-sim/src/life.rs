@@ -93,7 +93,7 @@ async fn play(seed: u64) -> Result<Vec<String>, Wrong> {
         let host = host.clone();
         tokio::spawn(async move {
             tokio::time::sleep(after).await;
-            host.retried();
+            host.retried(under_way);
             let (answer, _) = Answer::new();
             host.send(Message::Retry { from: None, answer });
         });

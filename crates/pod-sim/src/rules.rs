@@ -112,9 +112,10 @@ impl Ledger {
         }
     }
 
-    /// The user gave the pod a second chance: back-offs are void, and what had ended for good may run again.
-    pub fn second_chance(&mut self) {
-        self.forget_back_offs();
+    /// The user gave the pod a second chance: back-offs are void, those of starts that are under way until then too, and what had
+    /// ended for good may run again.
+    pub fn second_chance(&mut self, until: Instant) {
+        self.sizes_are_new(until);
         self.second_chance = true;
     }
 

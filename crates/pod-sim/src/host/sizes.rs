@@ -26,11 +26,12 @@ impl SimHost {
     }
 
     /// The user gives the pod a second chance; from then on nothing is against its policy.
-    pub fn retried(&self) {
+    pub fn retried(&self, under_way: Duration) {
         let mut state = self.lock();
         state.note("RETRIED".to_owned());
         state.retried = true;
-        state.ledger.second_chance();
+        let until = tokio::time::Instant::now() + under_way;
+        state.ledger.second_chance(until);
     }
 
     /// Whether a pod that has ended may live again.
@@ -64,7 +65,8 @@ impl State {
 
     /// No container that runs may have more memory than its pod.
     pub(super) fn check_sizes(&mut self) {
-        let Some(most) = self.pod_memory else {
+        // Where the pod could not be made larger at once, a container that restarts may be larger before it.
+        let Some(most) = self.pod_memory.filter(|_| !self.resize_failed) else {
             return;
         };
         let mut running = self.containers.iter().filter(|c| c.record.exit.is_none());
