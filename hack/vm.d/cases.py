@@ -193,10 +193,10 @@ def test(filters, dist, guests, options, resets, patience):
         raise image.Missing(f"no case that runs in a guest has {' or '.join(filters)} in its name")
     begun, bound = time.monotonic(), guest.Bound(patience)
     report = Report(chosen)
-    # Neighbours are alike in cost: dealt out in turn, shares take about the same time, and as long as the boots. Two rounds of each guest, the
-    # boots in the first.
+    # Neighbours are alike in cost: dealt out in turn, the guests end at about the same time. The boots have a turn of their own, first: they
+    # are the longest that cannot be split.
     jobs = [lambda: boots_of(filters, dist, binary, options, resets, report, bound)] if boots else []
-    share = min(2 * guests - 1, len(chosen))
+    share = min(guests + 1, len(chosen))
     runners = [Runner(str(n + 1), chosen[n::share], dist, binary, options, report, bound) for n in range(share)]
     jobs += [runner.run for runner in runners]
 
