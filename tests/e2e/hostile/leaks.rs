@@ -319,6 +319,9 @@ fn s17_output_that_nobody_reads_fills_no_memory() {
         std::thread::sleep(Duration::from_millis(50));
     }
     for client in &mut clients {
+        // A client that waits for room on one of the two hands on nothing of the other.
+        let mut errors = client.stderr.take().unwrap();
+        let drain = std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
         let mut some = [0; 2];
         client
             .stdout
@@ -329,6 +332,7 @@ fn s17_output_that_nobody_reads_fills_no_memory() {
         assert_eq!(&some, b"y\n", "it did print");
         client.kill().unwrap();
         client.wait().unwrap();
+        drain.join().unwrap().unwrap();
     }
     assert!(most < before + 40 * 1024, "{before} KiB, then {most} KiB");
     h.node.run(&["delete", "pod", "s"]).ok();
