@@ -22,7 +22,10 @@ RUN_PATIENCE = 15 * 60
 BUILD_PATIENCE = 30 * 60
 # How often a guest is begun anew for what is left, where one dies or stands still.
 NEW_GUESTS = 3
+# So many cases that failed are run once more in a guest of their own, when all others are done; more are no accident of the moment.
+SECOND_CHANCES = 5
 
+ITSELF = "hack/vm itself failed"
 STARTED = re.compile(r"^test (\S+) \.\.\. ", re.M)
 FAILURES = re.compile(r"^failures:\n(\n---- .*?)^failures:$", re.M | re.S)
 ENDED = re.compile(r"^test (\S+) \.\.\. (ok|FAILED|ignored[^\n]*)$", re.M)
@@ -85,11 +88,14 @@ class Report:
         self.width = max([len(name) for name in names] + [40])
         self.lock = threading.Lock()
         self.ends = {}
+        self.flaky = []
         self.problems = []
         self.ups = []
 
     def case(self, name, end, took, why=""):
         with self.lock:
+            if end == "ok" and self.ends.get(name, ("",))[0] == "FAILED":
+                self.flaky.append(name)
             self.ends[name] = (end, took)
             print(f"  {name:{self.width}}  {end:6} {took:6.1f} s{'  ' + why if why else ''}")
             sys.stdout.flush()
@@ -209,7 +215,7 @@ def test(filters, dist, guests, options, resets, patience):
             try:
                 job()
             except Exception as error:
-                report.problem(f"hack/vm itself failed: {error!r}")
+                report.problem(f"{ITSELF}: {error!r}")
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(guests)]
     for thread in threads:
@@ -218,6 +224,18 @@ def test(filters, dist, guests, options, resets, patience):
         thread.join()
     for problem in report.problems:
         print(problem)
+    again = [case for case in chosen if report.ends.get(case, ("FAILED",))[0] == "FAILED"]
+    own_failure = any(problem.startswith(ITSELF) for problem in report.problems)
+    if 0 < len(again) <= SECOND_CHANCES and not own_failure:
+        print("once more, in a guest of their own:")
+        first, report.problems = report.problems, []
+        Runner("again", again, dist, binary, options, report, bound).run()
+        for problem in report.problems:
+            print(problem)
+        if any(report.ends[case][0] != "ok" for case in again):
+            report.problems += first
+        if report.flaky:
+            print(f"flaky (failed once, see above): {', '.join(report.flaky)}")
     print("only on the host:")
     for (_, name, why), count in left_out.items():
         print(f"  {name} ({count} case{'s' if count > 1 else ''}): {why}")

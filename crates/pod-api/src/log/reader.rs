@@ -134,7 +134,7 @@ impl LogReader {
 
     fn take(&mut self, piece: &[u8]) -> Vec<u8> {
         self.carry.extend_from_slice(piece);
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(self.carry.len());
         let mut done = 0;
         for line in self.carry.split_inclusive(|b| *b == b'\n') {
             let Some(whole) = line.strip_suffix(b"\n") else {

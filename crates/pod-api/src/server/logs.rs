@@ -102,7 +102,8 @@ pub(super) async fn log<B: Backend>(
         options,
     };
     let first = log.first_attempt(&record.pod, &query)?;
-    let (to, from) = mpsc::channel(4);
+    // One piece waits while one is being sent: a client that does not read holds no more than that.
+    let (to, from) = mpsc::channel(1);
     let every = query.all_attempts;
     tokio::spawn(async move {
         let result = match every {
