@@ -87,6 +87,7 @@ pub fn shares_to_container_weight(shares: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn cpu_amounts_become_the_values_that_kubelet_and_runtime_write() {
@@ -137,6 +138,31 @@ mod tests {
             let weight = shares_to_container_weight(shares);
             assert!((1..=MAX_WEIGHT).contains(&weight) && weight >= last);
             last = weight;
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn more_cpu_is_never_fewer_shares_less_weight_or_a_smaller_quota(a in 0..1_000_000_i64, b in 0..1_000_000_i64) {
+            let (less, more) = (a.min(b), a.max(b));
+            let values = |milli| {
+                let shares = milli_cpu_to_shares(milli);
+                let weight = shares_to_pod_weight(shares);
+                assert!((MIN_SHARES..=MAX_SHARES).contains(&shares), "{milli}: {shares} shares");
+                assert!((1..=MAX_WEIGHT).contains(&weight), "{milli}: weight {weight}");
+                (shares, weight, milli_cpu_to_quota(milli, QUOTA_PERIOD))
+            };
+            let (x, y) = (values(less), values(more));
+            prop_assert!(x.0 <= y.0 && x.1 <= y.1 && x.2 <= y.2, "{:?} {:?}", x, y);
+        }
+
+        #[test]
+        fn what_a_cgroup_holds_reads_back_as_what_was_asked_for(milli in 10..256_000_i64, weight in 1..=MAX_WEIGHT) {
+            let shares = i64::try_from(milli_cpu_to_shares(milli)).unwrap();
+            prop_assert_eq!(shares_to_milli_cpu(shares), milli);
+            prop_assert_eq!(quota_to_milli_cpu(milli_cpu_to_quota(milli, QUOTA_PERIOD), QUOTA_PERIOD), milli);
+            let again = shares_to_pod_weight(pod_weight_to_shares(weight));
+            prop_assert!(again == weight || again + 1 == weight, "weight {} read as {}", weight, again);
         }
     }
 }

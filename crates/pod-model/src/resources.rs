@@ -322,3 +322,6 @@ fn max_all(list: &mut ResourceList, other: &ResourceList) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

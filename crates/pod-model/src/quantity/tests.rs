@@ -145,7 +145,140 @@ fn division_rounds_away_from_zero() {
     }
 }
 
+/// Suffixes with the power of ten or two that they stand for.
+const SUFFIXES: [(&str, u32, i32); 18] = [
+    ("n", 10, -9),
+    ("u", 10, -6),
+    ("m", 10, -3),
+    ("", 10, 0),
+    ("k", 10, 3),
+    ("M", 10, 6),
+    ("G", 10, 9),
+    ("T", 10, 12),
+    ("P", 10, 15),
+    ("E", 10, 18),
+    ("e3", 10, 3),
+    ("E-2", 10, -2),
+    ("Ki", 2, 10),
+    ("Mi", 2, 20),
+    ("Gi", 2, 30),
+    ("Ti", 2, 40),
+    ("Pi", 2, 50),
+    ("Ei", 2, 60),
+];
+
+/// Units of 10^-9 in `whole.fraction` with that suffix, by the rule: rounded away from zero, a binary one at most the largest int64.
+fn nanos(whole: u16, fraction: &str, (_, base, power): (&str, u32, i32)) -> i128 {
+    let digits: i128 = format!("{whole}{fraction}").parse().unwrap();
+    let below = 10_i128.pow(u32::try_from(fraction.len()).unwrap());
+    let factor = |n: i32| i128::from(base).pow(n.unsigned_abs());
+    let (above, below) = match power {
+        0.. => (digits * factor(power) * 1_000_000_000, below),
+        _ => (digits * 1_000_000_000, below * factor(power)),
+    };
+    let all = above / below + i128::from(above % below != 0);
+    match base {
+        2 => all.min(i128::from(i64::MAX) * 1_000_000_000),
+        _ => all,
+    }
+}
+
+fn any_quantity() -> impl Strategy<Value = Quantity> {
+    let format = prop_oneof![
+        Just(Format::DecimalSI),
+        Just(Format::BinarySI),
+        Just(Format::DecimalExponent)
+    ];
+    let number = prop_oneof![
+        -1000..1000_i128,
+        any::<i64>().prop_map(i128::from),
+        -(1_i128 << 90)..(1_i128 << 90),
+    ];
+    let wide = (number, -9..=9_i32, format.clone())
+        .prop_map(|(n, scale, format)| Quantity::from_scaled(n, scale, format));
+    let short = (any::<i64>(), format).prop_map(|(n, format)| Quantity::from_milli(n, format));
+    prop_oneof![wide, short]
+}
+
 proptest! {
+    #[test]
+    fn a_text_means_the_number_that_it_shows(
+        negative in any::<bool>(),
+        whole in 0..10_000_u16,
+        fraction in "[0-9]{0,6}",
+        suffix in prop::sample::select(&SUFFIXES[..]),
+    ) {
+        let sign = if negative { "-" } else { "" };
+        let point = if fraction.is_empty() { "" } else { "." };
+        let text = format!("{sign}{whole}{point}{fraction}{}", suffix.0);
+        let size = nanos(whole, &fraction, suffix);
+        let number = if negative { -size } else { size };
+        let quantity = q(&text);
+        prop_assert_eq!(&quantity, &Quantity::from_scaled(number, -9, Format::DecimalSI), "{}", text);
+        prop_assert_eq!(quantity.sign(), i32::try_from(number.signum()).unwrap());
+        let up = |unit: i128| number / unit + i128::from(number % unit > 0) - i128::from(number % unit < 0);
+        let saturated = up(1_000_000_000).clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+        prop_assert_eq!(i128::from(quantity.saturating_value()), saturated, "{}", text);
+        // Beyond these, and below zero, Kubernetes gives other numbers (see the tables).
+        if (0..1_i128 << 80).contains(&number) {
+            prop_assert_eq!(i128::from(quantity.value()), up(1_000_000_000), "value of {}", text);
+            prop_assert_eq!(i128::from(quantity.milli_value()), up(1_000_000), "thousandths of {}", text);
+        }
+    }
+
+    #[test]
+    fn what_is_printed_is_printed_so_again(quantity in any_quantity()) {
+        prop_assume!(quantity.format() != Format::BinarySI || quantity.abs_fits_int64());
+        let text = quantity.to_string();
+        let read = q(&text);
+        prop_assert_eq!(&read, &quantity, "{}", text);
+        // Bytes that are no multiple of 1024 have no suffix, and read as decimal.
+        if read.format() == quantity.format() {
+            prop_assert_eq!(read.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_canonical_text_has_no_fraction_and_the_largest_suffix_that_loses_nothing(quantity in any_quantity()) {
+        let text = quantity.to_string();
+        prop_assert!(!text.contains('.'), "{}", text);
+        let digits = text.trim_start_matches('-').trim_end_matches(|c: char| !c.is_ascii_digit());
+        let suffix = &text[text.find(digits).unwrap() + digits.len()..];
+        if suffix != "E" && quantity.format() == Format::DecimalSI && !quantity.is_zero() {
+            prop_assert!(!digits.ends_with("000"), "{}", text);
+        }
+    }
+
+    #[test]
+    fn sums_do_not_depend_on_order(a in any_quantity(), b in any_quantity(), c in any_quantity()) {
+        prop_assert_eq!(a.add(&b), b.add(&a));
+        prop_assert_eq!(a.add(&b).add(&c), a.add(&b.add(&c)));
+        prop_assert_eq!(a.sub(&b), Quantity::default().sub(&b.sub(&a)));
+        prop_assert_eq!(a.add(&Quantity::default()), a.clone());
+        prop_assert_eq!(a.cmp(&b), a.sub(&b).sign().cmp(&0));
+        prop_assert_eq!(a.cmp(&b), b.cmp(&a).reverse());
+        prop_assert_eq!(a.add(&c).cmp(&b.add(&c)), a.cmp(&b), "the same on both sides");
+    }
+
+    #[test]
+    fn rounding_goes_to_the_next_multiple_and_no_further(quantity in any_quantity(), to in -9..=9_i32) {
+        let (rounded, _) = quantity.round_up(to);
+        let size = |q: &Quantity| if q.sign() < 0 { Quantity::default().sub(q) } else { q.clone() };
+        let unit = Quantity::from_scaled(1, to, Format::DecimalSI);
+        prop_assert!(size(&rounded) >= size(&quantity));
+        prop_assert!(size(&rounded).sub(&size(&quantity)) < unit);
+        prop_assert_eq!(rounded.round_up(to), (rounded.clone(), true));
+    }
+
+    #[test]
+    fn a_quotient_is_the_least_number_of_parts_that_is_enough(a in 0..1_i64 << 40, s in -3..=3_i32, b in 1..1_i64 << 20) {
+        let (a, b) = (Quantity::from_scaled(a.into(), s, Format::DecimalSI), Quantity::from_value(b, Format::BinarySI));
+        let parts = a.ceil_div(&b).unwrap();
+        let of = |n: i64| Quantity::from_scaled(i128::from(n) * i128::from(b.value()), 0, Format::DecimalSI);
+        prop_assert!(of(parts) >= a);
+        prop_assert!(parts == 0 || of(parts - 1) < a);
+    }
+
     #[test]
     fn what_is_printed_reads_as_the_same_amount(
         unscaled in -(1_i128 << 96)..(1_i128 << 96),
