@@ -1,9 +1,12 @@
 //! Keeps memory and records small.
 
 use crate::draft::Draft;
+use crate::resize::{outgrows, way};
 use crate::step::Step;
 use pod_model::ids::ContainerName;
+use pod_model::pod::{Container, ContainerKind};
 use pod_model::runtime::{ContainerRecord, RunState};
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 /// How many of the newest attempts of a container are kept besides its first one.
@@ -74,7 +77,23 @@ pub(crate) fn hold_back(draft: &mut Draft<'_>) {
     let mut kept = Vec::new();
     // What is resized later builds on what was to be resized first.
     let mut waits = Vec::new();
+    let mut larger = Vec::new();
     for step in std::mem::take(&mut draft.steps) {
+        if let Step::StartContainer {
+            kind, index, name, ..
+        } = &step
+        {
+            let found = draft.pod.spec.list(*kind).get(*index);
+            let held = |c: &Container| larger.iter().any(|what| outgrows(draft, c, *what));
+            if let Some(container) = found.filter(|c| held(c)) {
+                let plain = *kind == ContainerKind::Init && !container.is_sidecar();
+                draft.why(format!("container {name} waits for a larger pod"));
+                if plain {
+                    break;
+                }
+                continue;
+            }
+        }
         let resized = match &step {
             Step::ResizePod { what, .. } | Step::ResizeContainer { what, .. } => Some(*what),
             _ => None,
@@ -97,7 +116,14 @@ pub(crate) fn hold_back(draft: &mut Draft<'_>) {
                     stopping.asked = false;
                 }
             }
-            Step::ResizePod { what, .. } | Step::ResizeContainer { what, .. } => waits.push(what),
+            Step::ResizePod { what, ref values } => {
+                let known = draft.memory.sizes.cgroup.as_ref();
+                if known.is_some_and(|known| way(known, values, what) == Some(Ordering::Greater)) {
+                    larger.push(what);
+                }
+                waits.push(what);
+            }
+            Step::ResizeContainer { what, .. } => waits.push(what),
             _ => break,
         }
     }

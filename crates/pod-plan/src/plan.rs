@@ -284,8 +284,8 @@ fn go_on(draft: &mut Draft<'_>) {
         draft.why("the image of an init container changed, and the pod asks to begin anew then");
         anew = Some(BTreeSet::new());
     }
-    resize::restarts(draft, &runtime, &mut actions);
     let size = resize::wanted(draft, &runtime, &actions);
+    resize::restarts(draft, &runtime, &mut actions, &size);
     resize::grow(draft, &size);
     if actions.kill_pod {
         return kill_pod(draft, &actions, anew.as_ref());

@@ -8,7 +8,7 @@ use crate::sizes::{Resource, adopt};
 use crate::step::Step;
 use pod_model::asked::shrinks_after_init;
 use pod_model::cgroup::{PodCgroupPolicy, pod_cgroup};
-use pod_model::common::Resources;
+use pod_model::common::{ResourceList, Resources};
 use pod_model::config::PodCgroup;
 use pod_model::cpu::QUOTA_PERIOD;
 use pod_model::pod::{Container, ContainerKind, Pod};
@@ -55,12 +55,24 @@ fn init_is_over(pod: &Pod, runtime: &PodRuntime, actions: &PodActions) -> bool {
         && (begun || !actions.apps_to_start.is_empty())
 }
 
-/// The containers that must run again to get what was granted are ended and started again, as their `resizePolicy` says.
-pub(crate) fn restarts(draft: &Draft<'_>, runtime: &PodRuntime, actions: &mut PodActions) {
+/// The containers that must run again to get what was granted are ended and started again, as their `resizePolicy` says. Those that need a
+/// larger pod for it go on until that is `wanted`, and done.
+pub(crate) fn restarts(
+    draft: &Draft<'_>,
+    runtime: &PodRuntime,
+    actions: &mut PodActions,
+    wanted: &PodCgroup,
+) {
     if actions.kill_pod {
         return;
     }
     for (kind, index, container, record) in running(draft.pod, runtime) {
+        let early = [Resource::Memory, Resource::Cpu]
+            .into_iter()
+            .any(|what| grows(draft, wanted, what) && outgrows(draft, container, what));
+        if early {
+            continue;
+        }
         let needs = [Resource::Memory, Resource::Cpu].into_iter().any(|what| {
             let changes = changes(draft, container, what);
             changes.is_some_and(|c| c.limits || what == Resource::Cpu)
@@ -83,6 +95,33 @@ pub(crate) fn restarts(draft: &Draft<'_>, runtime: &PodRuntime, actions: &mut Po
             starts.push(index);
         }
     }
+}
+
+/// Whether the pod's cgroup is still smaller than it shall be.
+fn grows(draft: &Draft<'_>, wanted: &PodCgroup, what: Resource) -> bool {
+    let known = draft.memory.sizes.cgroup.as_ref();
+    known.is_some_and(|known| way(known, wanted, what) == Some(Ordering::Greater))
+}
+
+/// Whether a new attempt of a container must not begin before the pod's cgroup has grown: it is to be larger than its last one, or than
+/// the pod as it is.
+pub(crate) fn outgrows(draft: &Draft<'_>, container: &Container, what: Resource) -> bool {
+    let larger = changes(draft, container, what).is_some_and(|c| c.order == Ordering::Greater);
+    let of = |limits: &ResourceList| {
+        let limit = limits.get(what.name())?;
+        Some(match what {
+            Resource::Memory => limit.value(),
+            Resource::Cpu => limit.milli_value().saturating_mul(QUOTA_PERIOD / 1000),
+        })
+    };
+    let pod = draft.pod.spec.resources.as_ref();
+    let own = of(&container.resources.limits).or_else(|| of(&pod?.limits));
+    let known = draft.memory.sizes.cgroup.as_ref();
+    let most = known.and_then(|k| match what {
+        Resource::Memory => k.memory,
+        Resource::Cpu => k.cpu_quota,
+    });
+    larger || most.is_some_and(|most| most >= 0 && own.is_none_or(|own| own > most))
 }
 
 fn restarts_for(container: &Container, what: Resource) -> bool {
@@ -238,7 +277,7 @@ fn pod_step(draft: &mut Draft<'_>, wanted: &PodCgroup, what: Resource, when: Ord
 }
 
 /// Whether the pod's cgroup grows or shrinks; `None`: neither.
-fn way(known: &PodCgroup, wanted: &PodCgroup, what: Resource) -> Option<Ordering> {
+pub(crate) fn way(known: &PodCgroup, wanted: &PodCgroup, what: Resource) -> Option<Ordering> {
     let limit = |l: Option<i64>| l.filter(|l| *l >= 0).unwrap_or(i64::MAX);
     let order = match what {
         Resource::Memory => limit(wanted.memory).cmp(&limit(known.memory)),

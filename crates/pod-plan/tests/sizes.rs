@@ -214,6 +214,60 @@ fn what_fails_is_told_and_tried_again_and_what_builds_on_it_waits() {
     );
 }
 
+#[test]
+fn nothing_is_larger_before_its_pod_is_neither_what_runs_again_for_it_nor_what_has_crashed_meanwhile()
+ {
+    let policy = json!([{ "resourceName": "memory", "restartPolicy": "RestartContainer" }]);
+    let script = |name: &str, attempt| match (name, attempt) {
+        ("a", 0) => Behaviour::exits(15_000, 1),
+        _ => Behaviour::forever(),
+    };
+    let mut world = World::new(two(policy), script);
+    world.play_until(10.0);
+    let before = world.log.len();
+    world.faults.insert("resize pod's memory".to_owned(), 2);
+    resize(&mut world, 0, "100m", "128Mi");
+    resize(&mut world, 1, "100m", "128Mi");
+    // One crashes at 15 s; at 20 s the pod fails to grow again.
+    world.play_until(29.0);
+    assert_eq!(since(&world, before), ["resize pod's memory"; 2]);
+    assert_eq!(world.container("b").restart_count, 0);
+    let mut killed = world.events.iter().filter(|(_, r, _)| r == "Killing");
+    assert_eq!(killed.next(), None);
+    world.play_until(60.0);
+    let steps = since(&world, before);
+    let place = |step: &str| steps.iter().position(|s| *s == step).expect(step);
+    let grown = steps.iter().rposition(|s| *s == "resize pod's memory");
+    let grown = grown.expect("the pod has grown");
+    for later in ["start a 1", "stop b 5000", "start b 1"] {
+        assert!(grown < place(later), "{steps:?}");
+    }
+}
+
+#[test]
+fn a_container_that_stays_as_it_is_runs_again_although_its_pod_cannot_grow() {
+    let script = |name: &str, attempt| match (name, attempt) {
+        ("b", 0) => Behaviour::exits(15_000, 1),
+        _ => Behaviour::forever(),
+    };
+    let mut world = World::new(two(json!([])), script);
+    world.play_until(10.0);
+    world.faults.insert("resize pod's memory".to_owned(), 9);
+    resize(&mut world, 0, "100m", "128Mi");
+    world.play_until(29.0);
+    assert_eq!(world.container("b").restart_count, 1);
+    assert_eq!(
+        world
+            .container("a")
+            .resources
+            .clone()
+            .expect("resources")
+            .limits["memory"]
+            .to_string(),
+        "64Mi"
+    );
+}
+
 fn shrinking() -> Pod {
     pod(json!({
         "metadata": {

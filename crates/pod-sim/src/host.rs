@@ -41,8 +41,6 @@ struct State {
     deleted: bool,
     /// The user gave it a second chance.
     retried: bool,
-    /// A resize of the pod has failed.
-    resize_failed: bool,
     ledger: Ledger,
     broken: Option<String>,
     began: tokio::time::Instant,
@@ -79,7 +77,6 @@ impl SimHost {
             ending_before: false,
             deleted: false,
             retried: false,
-            resize_failed: false,
             ledger: Ledger::default(),
             broken: None,
             began: tokio::time::Instant::now(),

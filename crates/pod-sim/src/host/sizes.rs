@@ -65,8 +65,7 @@ impl State {
 
     /// No container that runs may have more memory than its pod.
     pub(super) fn check_sizes(&mut self) {
-        // Where the pod could not be made larger at once, a container that restarts may be larger before it.
-        let Some(most) = self.pod_memory.filter(|_| !self.resize_failed) else {
+        let Some(most) = self.pod_memory else {
             return;
         };
         let mut running = self.containers.iter().filter(|c| c.record.exit.is_none());

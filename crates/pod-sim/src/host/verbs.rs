@@ -313,14 +313,7 @@ impl Host for SimHost {
 
     async fn resize_pod(&self, _: &PodUid, _: &CgroupPath, values: &PodCgroup) -> HostResult<()> {
         self.slowly(|| {
-            let begun = self.begin("resize the pod".to_owned());
-            let mut state = match begun {
-                Ok(state) => state,
-                Err(error) => {
-                    self.lock().resize_failed = true;
-                    return Err(error);
-                }
-            };
+            let mut state = self.begin("resize the pod".to_owned())?;
             state.resize_pod(values);
             state.done()
         })
