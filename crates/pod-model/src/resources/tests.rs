@@ -111,7 +111,9 @@ fn apps() -> impl Strategy<Value = Vec<Asked>> {
     proptest::collection::vec(asked(Just(false)), 1..4)
 }
 
-fn sides() -> [(Side, fn(&Pod, &Options) -> ResourceList); 2] {
+type Effective = fn(&Pod, &Options) -> ResourceList;
+
+fn sides() -> [(Side, Effective); 2] {
     [(Side::Requests, pod_requests), (Side::Limits, pod_limits)]
 }
 
