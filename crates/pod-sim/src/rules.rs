@@ -27,8 +27,21 @@ struct Past {
     attempt: Option<u32>,
     sandbox: Option<SandboxId>,
     end: Option<End>,
-    /// What it waits between restarts, and since when.
-    wait: Option<(Duration, Instant)>,
+    /// What it waits between restarts.
+    wait: Option<Wait>,
+}
+
+/// A back-off. It counts from when its start was decided, which is some time before the start came about.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    /// At least that long.
+    least: Duration,
+    /// At most that long.
+    most: Duration,
+    /// The earliest moment that its start was decided at.
+    from: Instant,
+    /// The latest.
+    to: Instant,
 }
 
 /// What happened so far.
@@ -148,12 +161,15 @@ impl Ledger {
         self.apps_ran |= begun.app;
         let past = self.past.entry(begun.name.to_owned()).or_default();
         if let (Some(end), true) = (past.end, past.sandbox.as_ref() == Some(begun.sandbox)) {
-            let next = match past.live_wait(end) {
-                None => FIRST,
-                Some(wait) => (wait * 2).min(LONGEST),
-            };
+            let (least, most) = past.live_wait(end);
+            let next = |live: Duration| (live * 2).clamp(FIRST, LONGEST);
             let either = self.either_size_until.is_some_and(|until| now <= until);
-            past.wait = (!either).then_some((next, now));
+            past.wait = (!either).then_some(Wait {
+                least: next(least),
+                most: next(most),
+                from: end.at + least,
+                to: now,
+            });
         }
         past.app = begun.app;
         past.attempt = Some(begun.attempt);
@@ -226,16 +242,16 @@ impl Ledger {
                 ));
             }
         }
-        let wait = past.live_wait(end).unwrap_or_default();
-        if asked.now < end.at + wait {
+        let (least, most) = past.live_wait(end);
+        if asked.now < end.at + least {
             wrong.push(format!(
-                "{name} was started again {:?} after its end, before its back-off of {wait:?}",
+                "{name} was started again {:?} after its end, before its back-off of {least:?}",
                 asked.now - end.at
             ));
         }
-        if asked.in_time && kind == Some(ContainerKind::App) && asked.now > end.at + wait + LATE {
+        if asked.in_time && kind == Some(ContainerKind::App) && asked.now > end.at + most + LATE {
             wrong.push(format!(
-                "{name} was started again {:?} after its end, long after its back-off of {wait:?}",
+                "{name} was started again {:?} after its end, long after its back-off of {most:?}",
                 asked.now - end.at
             ));
         }
@@ -246,7 +262,7 @@ impl Ledger {
     pub fn overdue(&self, now: Instant) -> Vec<String> {
         let late = |past: &Past| {
             let end = past.end?;
-            let due = end.at + past.live_wait(end).unwrap_or_default() + LATE;
+            let due = end.at + past.live_wait(end).1 + LATE;
             (now > due).then(|| now - due)
         };
         let each = self.past.iter().filter(|(_, past)| past.app);
@@ -257,11 +273,12 @@ impl Ledger {
 }
 
 impl Past {
-    /// What it has to wait after that end, if anything.
-    fn live_wait(&self, end: End) -> Option<Duration> {
-        self.wait
-            .filter(|(_, since)| end.at.saturating_duration_since(*since) <= VOID_AFTER)
-            .map(|(wait, _)| wait)
+    /// What it has to wait after that end: at least and at most.
+    fn live_wait(&self, end: End) -> (Duration, Duration) {
+        let live = |from: Instant| end.at.saturating_duration_since(from) <= VOID_AFTER;
+        let least = self.wait.filter(|w| live(w.from)).map(|w| w.least);
+        let most = self.wait.filter(|w| live(w.to)).map(|w| w.most);
+        (least.unwrap_or_default(), most.unwrap_or_default())
     }
 }
 

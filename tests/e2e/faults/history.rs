@@ -166,6 +166,7 @@ fn act(node: &Node, file: &str, random: &mut fastrand::Rng) -> Call<Instant> {
                 "completed pod",
                 "supervisor is gone",
                 "has ended",
+                "is not running",
             ]
             .iter()
             .any(|w| said(w)) =>

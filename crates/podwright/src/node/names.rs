@@ -63,7 +63,10 @@ impl Names {
         }
         let lock = self.lock()?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => self.start(lock),
+            // The sockets of one that was killed may be free a moment after its lock: who is told of its end tries again.
+            Ok(()) => self.start(lock).inspect_err(|_| {
+                let _ = self.ends.send(());
+            }),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 self.running = Some(self.watch(move || {
                     // Whoever holds it lives; that it can be had is the end. An error ends the waiting too: then it is looked again.

@@ -24,6 +24,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+/// The first and the longest wait before a name server that does not live is started again.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
 /// What the user asks of the network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkOptions {
@@ -198,8 +202,10 @@ impl NodeNetwork {
         }
     }
 
-    /// Starts the name server again whenever it ends without having been told to, as long as `ends` tells of it.
+    /// Starts the name server again whenever it ends without having been told to, or could not be started, as long as `ends` tells of it.
     pub async fn keep_names(self, mut ends: UnboundedReceiver<()>) {
+        let mut wait = FIRST_WAIT;
+        let mut said = String::new();
         while ends.recv().await.is_some() {
             let work = self.clone();
             let again = tokio::task::spawn_blocking(move || {
@@ -210,10 +216,18 @@ impl NodeNetwork {
                 }
             });
             if let Ok(Err(error)) = again.await {
-                eprintln!("network: {error:#}");
+                let error = format!("network: {error:#}");
+                if error != said {
+                    eprintln!("{error}");
+                    said = error;
+                }
+                wait = (wait * 2).min(LONGEST_WAIT);
+            } else {
+                wait = FIRST_WAIT;
+                said.clear();
             }
             // One that cannot live is not started over and over.
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(wait).await;
         }
     }
 
