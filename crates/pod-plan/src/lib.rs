@@ -24,3 +24,4 @@ mod starts;
 pub mod step;
 pub mod termination;
 pub mod timeouts;
+mod whole;

@@ -30,6 +30,7 @@ use crate::starts::kill_and_start;
 use crate::step::Step;
 use crate::termination::grace_seconds;
 use crate::timeouts;
+use crate::whole;
 use jiff::{SignedDuration, Timestamp};
 use pod_model::asked::restarts_on_init_image_change;
 use pod_model::container_status::WaitingFor;
@@ -79,6 +80,11 @@ pub fn plan(pod: &Pod, observed: &Observed, now: Timestamp) -> Plan {
     let pod = memory.sizes.granted_pod(pod);
     let mut draft = Draft::new(&pod, observed, memory, now);
     draft.events.extend(granted);
+    if draft.memory.pod != Readiness::Ready {
+        // That is what is written with the pod's cgroup.
+        let cgroup = &mut draft.memory.sizes.cgroup;
+        cgroup.get_or_insert_with(|| resize::full(&pod));
+    }
     forget(&mut draft);
     let changed = sandbox_need(draft.pod, &observed.runtime).changed;
     draft.memory.go_on_with_retry(&observed.runtime, changed);
@@ -200,6 +206,7 @@ fn update_status(draft: &mut Draft<'_>) {
     }
     cut_messages(pod, &mut status);
     draft.memory.sizes.show(&mut status, &previous, now);
+    whole::show(&draft.memory.sizes, pod, &mut status);
     if late {
         draft
             .events
@@ -365,15 +372,6 @@ fn end_unhooked(draft: &mut Draft<'_>) -> bool {
 /// made, and a pod keeps what it has, as with a kubelet. Told and tried again it is all the same.
 fn lay_ground(draft: &mut Draft<'_>) -> bool {
     let runs = draft.observed.runtime.sandboxes.iter().any(|s| s.ready);
-    if draft.memory.pod != Readiness::Ready {
-        // That is what is written with it.
-        let pod = draft.pod;
-        draft
-            .memory
-            .sizes
-            .cgroup
-            .get_or_insert_with(|| resize::full(pod));
-    }
     let parts = [
         (draft.memory.pod.clone(), Step::EnsurePod),
         (draft.memory.volumes.clone(), Step::PrepareVolumes),

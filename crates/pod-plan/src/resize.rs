@@ -140,8 +140,18 @@ fn changes(draft: &Draft<'_>, container: &Container, what: Resource) -> Option<C
     let known = draft.memory.sizes.in_force.get(&container.name)?;
     let (old, new) = (known, &container.resources);
     let name = what.name();
-    let side = |of: &Resources| (amount(&of.limits, name), amount(&of.requests, name));
-    let ((old_limit, old_request), (new_limit, new_request)) = (side(old), side(new));
+    let pod = draft.pod.spec.resources.as_ref().map(|r| &r.limits);
+    let around = draft.memory.sizes.around.get(&container.name).or(pod);
+    let side = |of: &Resources, around: Option<&ResourceList>| {
+        let own = amount(&of.limits, name);
+        let limit = match around {
+            Some(around) if own.is_zero() => amount(around, name),
+            _ => own,
+        };
+        (limit, amount(&of.requests, name))
+    };
+    let (old_limit, old_request) = side(old, around);
+    let (new_limit, new_request) = side(new, pod);
     let limits = old_limit != new_limit;
     if !limits && old_request == new_request {
         return None;

@@ -51,6 +51,8 @@ pub struct Sizes {
     pub granted: Option<Granted>,
     /// What the newest attempts of containers have, as far as it is known.
     pub in_force: BTreeMap<ContainerName, Resources>,
+    /// Limits of the pod as a whole when those of its containers were written: they hold for a container that has none of its own.
+    pub around: BTreeMap<ContainerName, ResourceList>,
     /// What the pod's own cgroup holds.
     pub cgroup: Option<PodCgroup>,
     /// A wish that cannot be granted.
@@ -102,6 +104,14 @@ fn of(pod: &Pod) -> Granted {
     }
 }
 
+impl Granted {
+    /// Limits of the pod as a whole.
+    fn around(&self) -> ResourceList {
+        let own = self.pod.as_ref();
+        own.map(|pod| pod.limits.clone()).unwrap_or_default()
+    }
+}
+
 impl Sizes {
     /// The pod with the resources that were granted, which are not those of its spec while a wish is pending.
     pub fn granted_pod<'a>(&self, pod: &'a Pod) -> Cow<'a, Pod> {
@@ -126,6 +136,8 @@ impl Sizes {
         if self.granted.is_none() {
             // What may run already was started with it.
             self.in_force.clone_from(&wanted.containers);
+            let names = wanted.containers.keys().cloned();
+            self.around = names.map(|name| (name, wanted.around())).collect();
             self.granted = Some(wanted);
             return Vec::new();
         }
@@ -163,18 +175,26 @@ impl Sizes {
 
     /// A container was started: it has what was granted.
     pub(crate) fn started(&mut self, name: &ContainerName) {
-        let granted = self.granted.as_ref().and_then(|g| g.containers.get(name));
-        if let Some(granted) = granted {
-            self.in_force.insert(name.clone(), granted.clone());
+        let Some(granted) = &self.granted else {
+            return;
+        };
+        if let Some(own) = granted.containers.get(name) {
+            self.in_force.insert(name.clone(), own.clone());
+            self.around.insert(name.clone(), granted.around());
         }
     }
 
     /// A container's cgroup holds what was granted of that resource.
     pub(crate) fn resized(&mut self, name: &ContainerName, what: Resource) {
-        let granted = self.granted.as_ref().and_then(|g| g.containers.get(name));
-        if let (Some(granted), Some(known)) = (granted, self.in_force.get_mut(name)) {
-            adopt(known, granted, what);
+        let Some(granted) = &self.granted else {
+            return;
+        };
+        let own = granted.containers.get(name);
+        if let (Some(own), Some(known)) = (own, self.in_force.get_mut(name)) {
+            adopt(known, own, what);
         }
+        let around = self.around.entry(name.clone()).or_default();
+        replace(around, &granted.around(), what);
     }
 
     /// The pod's cgroup holds these values of that resource.
@@ -318,11 +338,15 @@ pub(crate) fn adopt(known: &mut Resources, granted: &Resources, what: Resource) 
         (&mut known.limits, &granted.limits),
         (&mut known.requests, &granted.requests),
     ] {
-        match new.get(what.name()) {
-            Some(value) => old.insert(what.name().to_owned(), value.clone()),
-            None => old.remove(what.name()),
-        };
+        replace(old, new, what);
     }
+}
+
+fn replace(old: &mut ResourceList, new: &ResourceList, what: Resource) {
+    match new.get(what.name()) {
+        Some(value) => old.insert(what.name().to_owned(), value.clone()),
+        None => old.remove(what.name()),
+    };
 }
 
 /// Enters what was written to the pod's cgroup: `None` where there is no limit.

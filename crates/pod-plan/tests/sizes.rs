@@ -215,6 +215,30 @@ fn what_fails_is_told_and_tried_again_and_what_builds_on_it_waits() {
 }
 
 #[test]
+fn limits_of_the_pod_as_a_whole_are_those_of_containers_without_own_ones_and_the_status_tells_them()
+{
+    let mut pod = two(json!([]));
+    pod.spec.containers[0].resources = Resources::default();
+    let whole = |cpu, memory| serde_json::from_value(amounts(cpu, memory)).expect("resources");
+    pod.spec.resources = Some(whole("1", "256Mi"));
+    let mut world = running(pod);
+    assert_eq!(world.status().resources, Some(whole("1", "256Mi")));
+    let before = world.log.len();
+    world.pod.spec.resources = Some(whole("2", "128Mi"));
+    world.play_until(20.0);
+    let steps = [
+        "resize pod's cpu",
+        "resize memory of a",
+        "resize pod's memory",
+        "resize cpu of a",
+    ];
+    assert_eq!(since(&world, before), steps);
+    let status = world.status();
+    assert_eq!(status.resources, Some(whole("2", "128Mi")));
+    assert_eq!(status.allocated_resources, whole("2", "128Mi").requests);
+}
+
+#[test]
 fn nothing_is_larger_before_its_pod_is_neither_what_runs_again_for_it_nor_what_has_crashed_meanwhile()
  {
     let policy = json!([{ "resourceName": "memory", "restartPolicy": "RestartContainer" }]);

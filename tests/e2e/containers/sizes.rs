@@ -107,6 +107,10 @@ fn cpu_and_memory_of_a_running_pod_change_in_place_up_and_down() {
         assert_eq!(shown["restartCount"], 0);
         let status = node.pod("p")["status"].clone();
         assert_eq!(status["observedGeneration"], generation, "{status:#}");
+        let whole =
+            json!({"cpu": format!("{}m", milli + 100), "memory": format!("{}Mi", bytes + 32)});
+        assert_eq!(status["resources"]["limits"], whole, "{status:#}");
+        assert_eq!(status["allocatedResources"], whole, "{status:#}");
     }
     let summary = "Pod resize completed: {\"containers\":[{\"name\":\"app\",\"resources\":{\"limits\":{\"cpu\":\"300m\",\"memory\":\"128Mi\"}";
     assert!(said(&node, "p", "ResizeStarted", "Pod resize started: {"));
