@@ -278,7 +278,6 @@ fn explain(
                     "Completed",
                     "Unable to get init container status from container runtime and pod has been initialized, treat it as exited normally",
                 ));
-                return;
             }
             _ => {}
         }

@@ -117,6 +117,7 @@ fn strike(world: &mut World, blow: &Blow) {
         Blow::LoseRecords => {
             let containers = &mut world.observed.runtime.containers;
             containers.retain(|r| r.state != RunState::Exited);
+            world.forgetful = true;
         }
         Blow::ChangeImage => {
             let app = world.pod.spec.containers.last_mut();

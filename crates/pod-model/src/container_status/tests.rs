@@ -88,6 +88,42 @@ fn of_two_statuses_of_one_name_the_last_counts() {
 }
 
 #[test]
+fn an_init_container_that_cannot_start_again_is_shown_waiting_each_time_one_looks() {
+    let mut pod = Pod::default();
+    let named = |name: &str| Container {
+        name: name.into(),
+        ..Container::default()
+    };
+    pod.spec.init_containers = vec![named("init")];
+    pod.spec.containers = vec![named("app")];
+    // Its record went with the sandbox before; that of the app is still there.
+    let runtime = PodRuntime {
+        sandboxes: Vec::new(),
+        containers: vec![record("app", "1", RunState::Exited)],
+    };
+    let why = WaitingFor {
+        reason: "ErrImagePull".to_owned(),
+        message: "no".to_owned(),
+    };
+    let facts = Facts {
+        pod: &pod,
+        runtime: &runtime,
+        waiting: &[("init".into(), why)].into(),
+        id_prefix: "",
+        restarting: false,
+    };
+    let mut list = Vec::new();
+    for look in 1..=3 {
+        list = container_statuses(facts, ContainerKind::Init, &pod.spec.init_containers, &list);
+        let state = list.first().map(|s| &s.state);
+        let reason = state
+            .and_then(|s| s.waiting.as_ref())
+            .map(|w| w.reason.as_str());
+        assert_eq!(reason, Some("ErrImagePull"), "look {look}");
+    }
+}
+
+#[test]
 fn a_container_that_has_started_needs_no_new_result_of_its_startup_probe() {
     let probed = Probed {
         startup: [ContainerName::new("app")].into(),

@@ -86,6 +86,8 @@ pub(crate) struct World {
     idle_plans: u32,
     /// Whether the pod began in good order; a pod found with an app beside a running init container did not.
     pub(crate) orderly: bool,
+    /// Whether records of containers that have ended may be missing, so that one cannot tell who has done their work.
+    pub(crate) forgetful: bool,
     /// Steps that fail, by label, and how often still.
     pub(crate) faults: BTreeMap<String, u32>,
 }
@@ -114,6 +116,7 @@ impl World {
             made: 0,
             idle_plans: 0,
             orderly: true,
+            forgetful: false,
             faults: BTreeMap::new(),
         }
     }
@@ -204,6 +207,9 @@ impl World {
             }
             return true;
         }
+        if wake_at.is_none_or(|at| at > self.now) {
+            self.check_idle();
+        }
         let exit = self.due.values().map(|(at, _)| *at).min();
         let hook = self.hooks.values().min().copied();
         let Some(next) = exit.into_iter().chain(wake_at).chain(hook).min() else {
@@ -263,6 +269,23 @@ impl World {
             plan.steps
         );
         self.observed.memory = plan.memory;
+    }
+
+    /// The law of a plan without steps: while the facts stay, the next one has no steps either and tells nothing, and what is known settles.
+    fn check_idle(&self) {
+        let again = plan(&self.pod, &self.observed, self.now);
+        assert_eq!(again.steps, [], "the same facts, and now there is work");
+        assert_eq!(again.events, [], "the same facts are told twice");
+        // Conditions are made before the statuses of containers that are gone: as with a kubelet, the second look may see more.
+        if self.orderly && !self.forgetful {
+            let mut observed = self.observed.clone();
+            observed.memory = again.memory;
+            let third = plan(&self.pod, &observed, self.now);
+            assert_eq!(
+                third.memory, observed.memory,
+                "the same facts, learned twice"
+            );
+        }
     }
 
     fn tell(&mut self, events: Vec<pod_plan::events::PodEvent>) {
@@ -549,6 +572,31 @@ impl World {
             !self.running().any(plain),
             "{name} starts while an init container runs"
         );
+        self.check_inits_done(kind, index, sandbox);
+    }
+
+    /// The first start of an app in a sandbox, and every start of an init container, comes after the end of all init containers before it:
+    /// there, and with success.
+    fn check_inits_done(&self, kind: ContainerKind, index: usize, sandbox: &SandboxId) {
+        let spec = &self.pod.spec;
+        let here = |r: &&ContainerRecord| r.sandbox == *sandbox;
+        let all = || self.observed.runtime.containers.iter().filter(here);
+        let is_app = |r: &ContainerRecord| spec.containers.iter().any(|c| c.name == r.name);
+        // A second chance skips what was done before.
+        let skips = self.observed.memory.retry.is_some();
+        if self.forgetful || skips || all().any(is_app) {
+            return;
+        }
+        let before = match kind {
+            ContainerKind::Init => index,
+            _ => spec.init_containers.len(),
+        };
+        let inits = spec.init_containers.iter().take(before);
+        for init in inits.filter(|c| !c.is_sidecar()) {
+            let newest = all().find(|r| r.name == init.name);
+            let code = newest.and_then(|r| r.exit.as_ref()).map(|e| e.code);
+            assert_eq!(code, Some(0), "{} has not done its work", init.name);
+        }
     }
 
     /// The laws of a phase: what is terminal stays so.
