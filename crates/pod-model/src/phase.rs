@@ -160,3 +160,6 @@ pub fn phase(pod: &Pod, statuses: &[ContainerStatus], over: bool, initialized: b
         Phase::Pending
     }
 }
+
+#[cfg(test)]
+mod tests;
