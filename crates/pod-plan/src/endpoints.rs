@@ -116,6 +116,7 @@ mod tests {
                 port: 80,
                 target_port: IntOrString::String("sql".to_owned()),
                 protocol: Protocol::Tcp,
+                node_port: None,
             }],
             address: ServiceAddress::Any,
             ..Service::default()

@@ -1,34 +1,46 @@
 //! Keeps memory and records small.
 
 use crate::draft::Draft;
+use crate::memory::Memory;
 use crate::resize::{outgrows, way};
 use crate::step::Step;
 use pod_model::ids::ContainerName;
 use pod_model::pod::{Container, ContainerKind};
-use pod_model::runtime::{ContainerRecord, RunState};
+use pod_model::runtime::{ContainerRecord, PodRuntime, RunState};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 /// How many of the newest attempts of a container are kept besides its first one.
 pub(crate) const ATTEMPTS_KEPT: usize = 20;
 
+/// Enters starts whose answer was lost, before anything else is granted: they have what was granted until now. Records go, numbers never
+/// come twice.
+pub(crate) fn note_starts(memory: &mut Memory, runtime: &PodRuntime) {
+    for record in &runtime.containers {
+        let highest = memory.attempts.get(&record.name).copied();
+        if highest.is_none_or(|n| n < record.attempt) {
+            memory.attempts.insert(record.name.clone(), record.attempt);
+            memory.sizes.started(&record.name);
+        }
+    }
+}
+
 /// Forgets what facts have overtaken.
 pub(crate) fn forget(draft: &mut Draft<'_>) {
     let (observed, now) = (draft.observed, draft.now);
     let runtime = &observed.runtime;
     let memory = &mut draft.memory;
-    // Records go, numbers never come twice; the answer to a start may have been lost.
-    for record in &runtime.containers {
-        let highest = memory.attempts.entry(record.name.clone()).or_default();
-        *highest = record.attempt.max(*highest);
-    }
-    // What runs and is not ending has started again; the answer to that, too, may have been lost.
-    let stopping = &memory.stopping;
+    // What runs and is not ending has started again, and so has what ended since; the answer to that, too, may have been lost.
+    let (stopping, replaced) = (&memory.stopping, &memory.replaced);
     memory.start_again.retain(|name| {
-        let newest = runtime.newest(name);
-        let runs = newest.filter(|r| r.state == RunState::Running);
-        runs.is_none_or(|r| stopping.contains_key(&r.id))
+        runtime.newest(name).is_none_or(|r| match r.state {
+            RunState::Running => stopping.contains_key(&r.id),
+            RunState::Exited => replaced.get(name).is_none_or(|old| r.attempt <= *old),
+            RunState::Created | RunState::Unknown => true,
+        })
     });
+    let again = &memory.start_again;
+    memory.replaced.retain(|name, _| again.contains(name));
     memory.held.retain(|_, until| *until > now);
     memory
         .stopped

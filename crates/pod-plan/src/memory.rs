@@ -11,6 +11,7 @@ use crate::step::Step;
 use jiff::{SignedDuration, Timestamp};
 use pod_model::ids::{ContainerId, ContainerName, ImageName, SandboxId};
 use pod_model::pod::{ContainerKind, Pod};
+use pod_model::runtime::ContainerRecord;
 use pod_model::status::PodStatus;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,8 @@ pub struct Memory {
     pub stopping: BTreeMap<ContainerId, Stopping>,
     /// Containers that must start again whatever their restart policy says, because they were ended for that.
     pub start_again: BTreeSet<ContainerName>,
+    /// Which attempt of such a container was ended: a later one, however it ended, is the start that was wanted.
+    pub replaced: BTreeMap<ContainerName, u32>,
     /// Highest attempt that was ever begun, by container: records may be lost, numbers never come twice.
     pub attempts: BTreeMap<ContainerName, u32>,
     /// When it was decided to end everything, for another reason than deletion.
@@ -340,6 +343,12 @@ impl Memory {
     /// Whether this must be kept although the status tells nothing new: what a later plan could not find out from facts.
     pub fn differs_unseen(&self, kept: &Memory) -> bool {
         self.overdue != kept.overdue || self.retry != kept.retry || self.sizes != kept.sizes
+    }
+
+    /// That attempt is ended so that another one starts, whatever the restart policy says.
+    pub(crate) fn again_after(&mut self, record: &ContainerRecord) {
+        self.start_again.insert(record.name.clone());
+        self.replaced.insert(record.name.clone(), record.attempt);
     }
 
     /// A preStop hook has ended, one way or the other.

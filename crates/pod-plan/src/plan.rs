@@ -19,7 +19,7 @@ use crate::actions::{PodActions, Sight, pod_actions};
 use crate::draft::{Draft, End};
 use crate::ending::{all_ended, end_all};
 use crate::events::{self, PodEvent};
-use crate::housekeeping::{forget, hold_back, tidy};
+use crate::housekeeping::{forget, hold_back, note_starts, tidy};
 pub use crate::memory::ID_PREFIX;
 use crate::memory::{Memory, Readiness, retry_at};
 use crate::observed::Observed;
@@ -76,6 +76,7 @@ pub fn plan(pod: &Pod, observed: &Observed, now: Timestamp) -> Plan {
         _ => pod,
     };
     let mut memory = observed.memory.clone();
+    note_starts(&mut memory, &observed.runtime);
     let granted = grant(pod, observed, &mut memory);
     let pod = memory.sizes.granted_pod(pod);
     let mut draft = Draft::new(&pod, observed, memory, now);
@@ -333,8 +334,18 @@ fn begin_anew(draft: &mut Draft<'_>, actions: &mut PodActions, skip: &BTreeSet<C
     actions.create_sandbox = true;
     if draft.memory.ending.is_none() {
         let apps = draft.pod.spec.containers.iter();
-        let names = apps.map(|c| c.name.clone()).filter(|n| !skip.contains(n));
-        draft.memory.start_again.extend(names);
+        let names: Vec<_> = apps
+            .map(|c| &c.name)
+            .filter(|n| !skip.contains(*n))
+            .collect();
+        for name in names {
+            match draft.observed.runtime.newest(name) {
+                Some(record) => draft.memory.again_after(record),
+                None => {
+                    draft.memory.start_again.insert(name.clone());
+                }
+            }
+        }
     }
 }
 
@@ -473,8 +484,8 @@ fn remember_running(draft: &mut Draft<'_>, actions: &PodActions) {
     let apps = actions.apps_to_start.iter();
     for container in apps.filter_map(|i| pod.spec.containers.get(*i)) {
         let newest = runtime.newest(&container.name);
-        if newest.is_some_and(|r| r.state == RunState::Running) {
-            draft.memory.start_again.insert(container.name.clone());
+        if let Some(record) = newest.filter(|r| r.state == RunState::Running) {
+            draft.memory.again_after(record);
         }
     }
 }

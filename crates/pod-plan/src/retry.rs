@@ -228,8 +228,8 @@ impl Memory {
     }
 }
 
-/// Records as a pod with a second chance has them: what it skips has ended well, once every sidecar before it is up; what it is about to run
-/// again has never run.
+/// Records as a pod with a second chance has them: what it skips has ended well, once every sidecar before it is up or something after it
+/// has begun; what it is about to run again has never run.
 pub(crate) fn seen(memory: &Memory, pod: &Pod, observed: &Observed, runtime: &mut PodRuntime) {
     let Some(retry) = &memory.retry else {
         return;
@@ -244,18 +244,27 @@ pub(crate) fn seen(memory: &Memory, pod: &Pod, observed: &Observed, runtime: &mu
         let probe = observed.probes.startup.get(&c.name);
         runs && (c.startup_probe.is_none() || probe == Some(&ProbeResult::Success))
     };
+    let begun = |c: &Container| {
+        let mut records = observed.runtime.containers.iter();
+        records.any(|r| r.name == c.name && r.sandbox == *sandbox)
+    };
+    let inits = &pod.spec.init_containers;
     let mut open = true;
-    for container in &pod.spec.init_containers {
+    let mut hidden = BTreeSet::new();
+    for (index, container) in inits.iter().enumerate() {
         if container.is_sidecar() {
             open &= up(container);
-        } else if retry.skip.contains(&container.name) && !open {
-            runtime.containers.retain(|r| r.name != container.name);
+            continue;
+        }
+        let mut later = inits.iter().skip(index + 1).chain(&pod.spec.containers);
+        if !open && !later.any(begun) {
+            hidden.insert(&container.name);
         }
     }
-    let hidden =
-        |name: &ContainerName| !open && pod.spec.init_containers.iter().any(|c| c.name == *name);
-    let skipped = retry.skip.iter().filter(|name| !hidden(name));
-    for name in skipped {
+    runtime
+        .containers
+        .retain(|r| !(hidden.contains(&r.name) && retry.skip.contains(&r.name)));
+    for name in retry.skip.iter().filter(|name| !hidden.contains(name)) {
         if runtime.newest(name).is_none()
             && let Some(status) = status_of(&memory.status, name)
         {

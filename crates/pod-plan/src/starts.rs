@@ -47,7 +47,7 @@ fn kills(draft: &mut Draft<'_>, actions: &PodActions) -> BTreeSet<ContainerName>
             continue;
         };
         if starts(draft, actions, kill) {
-            draft.memory.start_again.insert(kill.name.clone());
+            draft.memory.again_after(record);
         }
         let asked = draft.memory.stopping.get(&record.id);
         if record.state == RunState::Unknown && asked.is_some_and(|s| s.deadline <= draft.now) {

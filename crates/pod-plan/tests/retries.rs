@@ -151,6 +151,53 @@ fn a_sidecar_is_up_again_before_what_failed_is_started() {
     assert_eq!(starts(&world), all);
 }
 
+/// `a`, the sidecar `s`, `b`, and an app that ends well.
+fn with_sidecar() -> Pod {
+    pod(json!({
+        "metadata": { "name": "p", "namespace": "ns", "uid": "u" },
+        "spec": {
+            "restartPolicy": "Never",
+            "initContainers": [{ "name": "a" }, { "name": "s", "restartPolicy": "Always" }, { "name": "b" }],
+            "containers": [{ "name": "app" }],
+        },
+    }))
+}
+
+#[test]
+fn what_comes_before_a_sidecar_is_not_run_again_while_the_sidecar_is_not_up() {
+    let script = |name: &str, attempt| match name {
+        "s" => Behaviour::forever(),
+        other => b_fails(1)(other, attempt),
+    };
+    let mut world = World::new(with_sidecar(), script);
+    world.play_until(100.0);
+    world.observed.runtime = PodRuntime::default();
+    world.restart_daemon();
+    world.play_until(110.0);
+    retry(&mut world, None);
+    world.play_until(200.0);
+    assert_eq!(starts(&world), ["a 0", "s 0", "b 0", "s 1", "b 1", "app 0"]);
+}
+
+#[test]
+fn with_the_apps_its_sidecars_end_for_good() {
+    let script = |name: &str, attempt| match name {
+        "s" => Behaviour::forever(),
+        "app" => Behaviour::exits(1000, i32::from(attempt == 0)),
+        _ => Behaviour::exits(1000, 0),
+    };
+    let mut world = World::new(with_sidecar(), script);
+    world.play_until(100.0);
+    assert_eq!(world.phase(), Phase::Failed);
+    retry(&mut world, None);
+    world.play_until(200.0);
+    assert_eq!(
+        starts(&world),
+        ["a 0", "s 0", "b 0", "app 0", "s 1", "app 1"]
+    );
+    assert_eq!(world.phase(), Phase::Succeeded);
+}
+
 #[test]
 fn a_sandbox_that_is_lost_after_it_begins_everything_anew() {
     let mut world = World::new(three("Always"), b_fails(0));

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use pod_sim::life::life;
+use pod_sim::script::Script;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -24,6 +25,11 @@ fn main() -> ExitCode {
         Some(seed) => seed..seed + 1,
         None => arguments.from..arguments.from + arguments.seeds,
     };
+    if let Some(seed) = arguments.seed
+        && let Ok(pod) = serde_json::to_string_pretty(&Script::new(seed).pod)
+    {
+        println!("{pod}");
+    }
     let (mut passed, mut failed) = (0_u64, 0_u64);
     for seed in range {
         match life(seed) {
