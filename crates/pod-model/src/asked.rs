@@ -174,4 +174,28 @@ mod tests {
         assert_eq!(of("b"), Some(SignedDuration::from_millis(500)));
         assert_eq!(of("c"), None);
     }
+
+    #[test]
+    fn only_the_word_that_is_asked_for_switches_something_on() {
+        type Question = fn(&Pod) -> bool;
+        let asked: [(&str, &str, Question); 3] = [
+            (KEEP_FAILED, "true", keeps_failed),
+            (SHRINK_AFTER_INIT, "true", shrinks_after_init),
+            (
+                ON_INIT_IMAGE_CHANGE,
+                "restart",
+                restarts_on_init_image_change,
+            ),
+        ];
+        for (key, word, question) in asked {
+            let mut pod = Pod::default();
+            assert!(!question(&pod), "{key} of a pod without annotations");
+            for (value, expect) in [(word, true), ("false", false), ("", false), ("yes", false)] {
+                pod.metadata.annotations = annotations(&[(key, value)]);
+                assert_eq!(question(&pod), expect, "{key}: {value:?}");
+            }
+        }
+        assert!(is_for_debugging(&"app.debug".into()));
+        assert!(!is_for_debugging(&"debug".into()) && !is_for_debugging(&"app.debug1".into()));
+    }
 }

@@ -141,6 +141,24 @@ mod tests {
         let unlimited = |version| lines(pod_files(&none, version));
         assert_eq!(unlimited(CgroupVersion::V1), ["memory.limit_in_bytes=-1"]);
         assert_eq!(unlimited(CgroupVersion::V2), ["memory.max=max"]);
+        // Nothing at all is a limit too.
+        let nothing = PodCgroup {
+            memory: Some(0),
+            cpu_quota: Some(0),
+            ..PodCgroup::default()
+        };
+        assert_eq!(
+            lines(pod_files(&nothing, CgroupVersion::V2)),
+            ["cpu.max=0 100000", "memory.max=0"]
+        );
+        let no_quota = PodCgroup {
+            cpu_quota: Some(-1),
+            ..PodCgroup::default()
+        };
+        assert_eq!(
+            lines(pod_files(&no_quota, CgroupVersion::V2)),
+            ["cpu.max=max 100000"]
+        );
         assert_eq!(
             lines(pod_files(&pod, CgroupVersion::V1)),
             [

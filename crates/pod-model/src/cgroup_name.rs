@@ -244,4 +244,28 @@ mod tests {
             assert_eq!(name.components(), components, "{path:?} {driver:?}");
         }
     }
+
+    #[test]
+    fn every_class_has_its_place_and_a_pod_lies_below_it() {
+        let root = CgroupName::new(["podwright"]).unwrap();
+        let roots = QosRoots::below(&root).unwrap();
+        for (class, path) in [
+            (QosClass::Guaranteed, "/podwright/pod7"),
+            (QosClass::Burstable, "/podwright/burstable/pod7"),
+            (QosClass::BestEffort, "/podwright/besteffort/pod7"),
+        ] {
+            let mut pod = Pod::default();
+            pod.metadata.uid = "7".into();
+            pod.status = Some(crate::status::PodStatus {
+                qos_class: Some(class),
+                ..crate::status::PodStatus::default()
+            });
+            let name = roots.pod_cgroup(&pod).unwrap();
+            assert_eq!(name.path(CgroupDriver::Cgroupfs), path);
+            assert_eq!(name.basename(CgroupDriver::Cgroupfs), "pod7");
+            let top = CgroupPath::parse("/podwright").unwrap();
+            assert_eq!(pod_cgroup_path(&top, &pod).unwrap().as_str(), path);
+        }
+        assert_eq!(CgroupName::default().basename(CgroupDriver::Systemd), "/");
+    }
 }

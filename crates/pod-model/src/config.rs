@@ -329,3 +329,30 @@ pub struct ImageFacts {
     /// Text of the image's /etc/group, likewise.
     pub group: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_content_of_a_file_is_never_shown() {
+        let secret = FileContent {
+            data: b"hunter2".to_vec(),
+            mode: 0o400,
+        };
+        assert_eq!(format!("{secret:?}"), "7 bytes, mode 400");
+    }
+
+    #[test]
+    fn the_hash_of_a_container_is_that_of_its_name_and_image() {
+        // FNV-1a of `a\0b`, `a\0c` and `ab\0`: what records of running containers hold.
+        for (name, image, hash) in [
+            ("a", "b", 0x10f3_abd2),
+            ("a", "c", 0x11f3_ad65),
+            ("ab", "", 0x3b48_1cfe),
+        ] {
+            let found = spec_hash(&name.into(), &image.into());
+            assert_eq!(found, hash, "{name:?} {image:?}");
+        }
+    }
+}

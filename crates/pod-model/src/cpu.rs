@@ -123,12 +123,25 @@ mod tests {
         assert_eq!(milli_cpu_to_shares(-5), MIN_SHARES);
         assert_eq!(shares_to_pod_weight(0), 1);
         assert_eq!(shares_to_pod_weight(u64::MAX), MAX_WEIGHT);
+        assert_eq!(
+            shares_to_pod_weight(227_751),
+            8688,
+            "linear between the ends"
+        );
         assert_eq!(shares_to_container_weight(u64::MAX), MAX_WEIGHT);
         assert_eq!(pod_weight_to_shares(0), MIN_SHARES);
         assert_eq!(pod_weight_to_shares(MAX_WEIGHT), MAX_SHARES);
         assert_eq!(quota_to_milli_cpu(-1, QUOTA_PERIOD), 0);
         assert_eq!(quota_to_milli_cpu(50_000, QUOTA_PERIOD), 500);
         assert_eq!(quota_to_milli_cpu(1, 0), 0);
+        assert_eq!(
+            quota_to_milli_cpu(-1, 100),
+            0,
+            "-1 is none, whatever the period"
+        );
+        assert_eq!((shares_to_milli_cpu(1), shares_to_milli_cpu(2)), (0, 2));
+        assert_eq!(shares_to_container_weight(0), 0, "not set stays so");
+        assert_eq!(shares_to_container_weight(1), 1);
     }
 
     #[test]

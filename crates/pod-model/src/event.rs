@@ -57,3 +57,52 @@ impl Event {
             && self.component == other.component
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_repeats_another_only_where_all_that_is_told_is_the_same() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let first = Event {
+            pod: PodRef {
+                namespace: "ns".into(),
+                name: "p".into(),
+                uid: "u".into(),
+            },
+            field_path: "spec.containers{a}".to_owned(),
+            kind: EventKind::Normal,
+            reason: "Pulled".to_owned(),
+            message: "m".to_owned(),
+            component: "kubelet".to_owned(),
+            first: at(1),
+            last: at(1),
+            count: 1,
+        };
+        let later = Event {
+            last: at(9),
+            first: at(9),
+            count: 4,
+            ..first.clone()
+        };
+        assert!(first.repeats(&later), "times and counts do not matter");
+        let changes: [fn(&mut Event); 6] = [
+            |e| e.pod.uid = "v".into(),
+            |e| e.field_path.clear(),
+            |e| e.kind = EventKind::Warning,
+            |e| e.reason.clear(),
+            |e| e.message.clear(),
+            |e| e.component.clear(),
+        ];
+        for (index, change) in changes.into_iter().enumerate() {
+            let mut other = first.clone();
+            change(&mut other);
+            assert!(!first.repeats(&other), "change {index}");
+        }
+        assert_eq!(
+            (EventKind::Normal.as_str(), EventKind::Warning.as_str()),
+            ("Normal", "Warning")
+        );
+    }
+}

@@ -291,4 +291,29 @@ mod tests {
         use serde::de::IntoDeserializer;
         CgroupPath::deserialize(text.to_owned().into_deserializer())
     }
+
+    #[test]
+    fn a_component_of_a_cgroup_path_has_255_bytes_at_most() {
+        for (length, taken) in [(254, true), (255, true), (256, false), (300, false)] {
+            let path = format!("/a/{}", "x".repeat(length));
+            let parsed = CgroupPath::parse(&path);
+            assert_eq!(parsed.is_ok(), taken, "{length}");
+            if let Ok(parsed) = parsed {
+                assert_eq!(parsed.to_string(), path);
+            }
+        }
+    }
+
+    #[test]
+    fn the_depth_of_a_path_counts_its_names() {
+        for (path, depth) in [
+            ("/", 0),
+            ("/a", 1),
+            ("/a/b/", 2),
+            ("/a/./b//c", 3),
+            ("/..", 0),
+        ] {
+            assert_eq!(PodPath::new(path).depth(), depth, "{path}");
+        }
+    }
 }

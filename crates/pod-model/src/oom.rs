@@ -119,6 +119,35 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_is_critical_for_its_node_by_class_and_by_priority_or_source() {
+        let most = SYSTEM_CRITICAL_PRIORITY;
+        for (class, priority, source, mirror, critical) in [
+            ("system-node-critical", Some(most), None, false, true),
+            ("system-node-critical", Some(most - 1), None, false, false),
+            ("system-node-critical", None, None, false, false),
+            ("system-node-critical", None, Some("file"), false, true),
+            ("system-node-critical", None, Some("api"), false, false),
+            ("system-node-critical", None, None, true, true),
+            ("system-cluster-critical", Some(most), None, true, false),
+        ] {
+            let mut pod = Pod::default();
+            pod.spec.priority = priority;
+            pod.spec.priority_class_name = Some(class.to_owned());
+            let source = source.map(|s: &str| ("kubernetes.io/config.source", s));
+            let mirror = mirror.then_some(("kubernetes.io/config.mirror", "x"));
+            let annotations = source.into_iter().chain(mirror);
+            pod.metadata.annotations = annotations
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .collect();
+            assert_eq!(
+                is_node_critical(&pod),
+                critical,
+                "{class} {priority:?} {source:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_burstable_container_goes_the_later_the_more_it_asked_for() {
         let mut pod = Pod::default();
         pod.spec.init_containers = vec![container("i", "")];

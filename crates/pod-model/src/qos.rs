@@ -74,3 +74,26 @@ fn sum<'a>(sums: &mut BTreeMap<&'a str, Quantity>, list: &'a ResourceList) {
 fn has_both_limits(resources: &Resources) -> bool {
     counted(&resources.limits).count() == 2
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_that_the_status_tells_never_changes() {
+        for (class, name) in [
+            (QosClass::Guaranteed, "Guaranteed"),
+            (QosClass::Burstable, "Burstable"),
+            (QosClass::BestEffort, "BestEffort"),
+        ] {
+            let mut pod = Pod::default();
+            assert_eq!(qos_class(&pod), QosClass::BestEffort);
+            pod.status = Some(crate::status::PodStatus {
+                qos_class: Some(class),
+                ..crate::status::PodStatus::default()
+            });
+            assert_eq!(qos_class(&pod), class);
+            assert_eq!(class.as_str(), name);
+        }
+    }
+}

@@ -191,3 +191,6 @@ pub fn sandbox_need<'a>(pod: &Pod, runtime: &'a PodRuntime) -> SandboxNeed<'a> {
         newest: (unfit || !moved).then_some(&newest.id),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A Service of type ClusterIP, after validation and defaults. Other types have no value here: pod-manifest refuses them.
+/// A Service of type ClusterIP or NodePort, after validation and defaults. Other types have no value here: pod-manifest refuses them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Service {
@@ -26,6 +26,11 @@ pub struct Service {
     pub creation_timestamp: Option<Timestamp>,
     /// `spec.selector`: the labels that a pod must have. Empty: the Service has no pods of its own, and still has a name and an address.
     pub selector: BTreeMap<String, String>,
+    /// `spec.type`.
+    #[serde(rename = "type")]
+    pub kind: ServiceKind,
+    /// `spec.externalTrafficPolicy: Local`. On one node it changes nothing: pods see who asks either way.
+    pub external_local: bool,
     /// `spec.ports`. Only a headless Service may have none.
     pub ports: Vec<ServicePort>,
     /// `spec.clusterIP`.
@@ -47,6 +52,28 @@ impl Service {
                 .all(|(key, value)| labels.get(key) == Some(value))
     }
 }
+
+/// `spec.type`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "names are those of the API")]
+pub enum ServiceKind {
+    #[default]
+    ClusterIP,
+    NodePort,
+}
+
+impl ServiceKind {
+    /// As the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ServiceKind::ClusterIP => "ClusterIP",
+            ServiceKind::NodePort => "NodePort",
+        }
+    }
+}
+
+/// Ports of the node that Services may have, as Kubernetes has them.
+pub const NODE_PORTS: core::ops::RangeInclusive<u16> = 30_000..=32_767;
 
 /// Which virtual address a Service has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +110,9 @@ pub struct ServicePort {
     pub target_port: IntOrString,
     /// `protocol`.
     pub protocol: Protocol,
+    /// `nodePort`: the port of the node that leads here too. With type NodePort none = the node chooses one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_port: Option<u16>,
 }
 
 /// The transport of a port.
@@ -151,5 +181,15 @@ mod tests {
             let found = of(selector).selects(&namespace.into(), &labels(pod));
             assert_eq!(found, picked, "{selector:?} in {namespace}: {pod:?}");
         }
+    }
+
+    #[test]
+    fn only_a_fixed_address_is_known_and_protocols_are_written_in_capitals() {
+        let ip: IpAddr = "10.1.2.3".parse().unwrap();
+        assert_eq!(ServiceAddress::Fixed(ip).ip(), Some(ip));
+        assert_eq!(ServiceAddress::Any.ip(), None);
+        assert_eq!(ServiceAddress::Headless.ip(), None);
+        let names = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp].map(|p| p.to_string());
+        assert_eq!(names, ["TCP", "UDP", "SCTP"]);
     }
 }

@@ -118,6 +118,7 @@ mod tests {
         let text = "some avg10=1.50 avg60=0.25 avg300=0.00 total=1234\nfull avg10=0.00 avg60=0.00 avg300=0.10 total=56\n";
         let stalls = Stalls::parse(text).unwrap();
         assert_eq!((stalls.some.avg10, stalls.some.total), (1.5, 1234));
+        assert_eq!((stalls.some.avg60, stalls.some.avg300), (0.25, 0.0));
         assert_eq!((stalls.full.avg300, stalls.full.total), (0.1, 56));
         let only_some = Stalls::parse("some avg10=2.00 avg60=0.00 avg300=0.00 total=9\n").unwrap();
         assert_eq!((only_some.some.avg10, only_some.full.total), (2.0, 0));

@@ -1,6 +1,7 @@
 //! Pod and container cgroup values of whole pods.
 
 use super::*;
+use crate::ids::{CgroupPath, HostPath};
 use crate::pod::{ContainerKind, PodSpec, RestartPolicy};
 
 /// A pod of containers `(kind, sidecar, requests, limits)`; lists are `cpu/memory`, an empty part is absent.
@@ -142,6 +143,164 @@ fn a_container_gets_the_pods_limit_where_it_has_none() {
         .map(|c| limit_of(&pod, c, MEMORY).value() >> 20)
         .collect();
     assert_eq!(limits, [256, 64]);
+}
+
+#[test]
+fn a_containers_cgroup_has_its_own_values_and_those_of_the_node() {
+    let mut pod = pod(&[
+        (App, false, "250m/64Mi", "500m/128Mi"),
+        (App, false, "", ""),
+    ]);
+    let huge = ("hugepages-2Mi".to_owned(), "4Mi".parse().unwrap());
+    pod.spec.containers[0]
+        .resources
+        .limits
+        .insert(huge.0, huge.1);
+    for (cgroup_version, swap_controller, unified) in [
+        (
+            CgroupVersion::V2,
+            true,
+            &[("memory.oom.group", "1"), ("memory.swap.max", "0")][..],
+        ),
+        (CgroupVersion::V2, false, &[("memory.oom.group", "1")]),
+        (CgroupVersion::V1, true, &[]),
+        (CgroupVersion::V1, false, &[]),
+    ] {
+        let node = NodeFacts {
+            cgroup_version,
+            swap_controller,
+            page_sizes: vec![2 << 20, 1 << 30],
+            memory_capacity: 8 << 30,
+            name: "n".into(),
+            ips: Vec::new(),
+            allocatable: ResourceList::new(),
+            resolv_conf: None,
+            hosts: String::new(),
+            cluster_dns: Vec::new(),
+            cluster_domain: String::new(),
+            recursive_read_only: true,
+            seccomp_default: false,
+            seccomp_root: HostPath::new("/seccomp"),
+            cgroup_root: CgroupPath::parse("/podwright").unwrap(),
+            log_root: HostPath::new("/logs"),
+        };
+        let values = container_resources(&pod, &pod.spec.containers[0], &node);
+        assert_eq!(
+            (values.cpu_shares, values.cpu_quota, values.cpu_period),
+            (Some(256), Some(50_000), Some(100_000))
+        );
+        assert_eq!(values.memory_limit, Some(128 << 20));
+        assert_eq!(
+            values.huge_page_limit,
+            [(2 << 20, 4 << 20), (1 << 30, 0)].into()
+        );
+        let shown: Vec<(&str, &str)> = values
+            .unified
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .collect();
+        assert_eq!(
+            shown, unified,
+            "{cgroup_version:?}, swap: {swap_controller}"
+        );
+        let bare = container_resources(&pod, &pod.spec.containers[1], &node);
+        assert_eq!(
+            (bare.cpu_shares, bare.cpu_quota, bare.memory_limit),
+            (Some(2), None, None)
+        );
+        assert!(
+            values.oom_score_adj < bare.oom_score_adj,
+            "who asked for memory goes later"
+        );
+    }
+}
+
+#[test]
+fn cpu_of_its_own_has_no_quota_and_a_node_may_enforce_none() {
+    let (cpu, memory): (Quantity, Quantity) = ("2".parse().unwrap(), "1Gi".parse().unwrap());
+    let kubelet = ContainerCgroupPolicy::new(CgroupVersion::V2);
+    for (policy, quota, period) in [
+        (kubelet, Some(200_000), Some(100_000)),
+        (
+            ContainerCgroupPolicy {
+                exclusive_cpus: true,
+                ..kubelet
+            },
+            Some(-1),
+            Some(100_000),
+        ),
+        (
+            ContainerCgroupPolicy {
+                enforce_cpu_limits: false,
+                ..kubelet
+            },
+            None,
+            None,
+        ),
+        (
+            ContainerCgroupPolicy {
+                single_process_oom_kill: true,
+                ..kubelet
+            },
+            Some(200_000),
+            Some(100_000),
+        ),
+    ] {
+        let values = cpu_and_memory(None, &cpu, &memory, &policy);
+        assert_eq!(
+            (values.cpu_shares, values.cpu_quota, values.cpu_period),
+            (Some(2048), quota, period),
+            "{policy:?}"
+        );
+        assert_eq!(
+            values.unified.contains_key("memory.oom.group"),
+            !policy.single_process_oom_kill
+        );
+    }
+    let one = pod(&[(App, false, "1/64Mi", "1/64Mi")]);
+    let unenforced = PodCgroupPolicy {
+        enforce_cpu_limits: false,
+        ..PodCgroupPolicy::default()
+    };
+    assert_eq!(pod_cgroup(&one, &unenforced).cpu_quota, Some(-1));
+}
+
+#[test]
+fn a_node_that_reserves_memory_protects_what_was_asked_for() {
+    let reserve = PodCgroupPolicy {
+        reserve_memory: true,
+        ..PodCgroupPolicy::default()
+    };
+    for (requests, limits, expect) in [
+        ("1/64Mi", "1/64Mi", Some(("memory.min", "67108864"))),
+        ("1/64Mi", "", Some(("memory.low", "67108864"))),
+        ("1", "", None),
+        ("", "", None),
+    ] {
+        let pod = pod(&[(App, false, requests, limits)]);
+        let values = pod_cgroup(&pod, &reserve);
+        let shown = values
+            .unified
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str()))
+            .next();
+        assert_eq!(shown, expect, "{requests} {limits}");
+        assert!(
+            pod_cgroup(&pod, &PodCgroupPolicy::default())
+                .unified
+                .is_empty()
+        );
+    }
+    let mut huge = pod(&[(App, false, "1", "")]);
+    let pages = ("hugepages-2Mi".to_owned(), "4Mi".parse().unwrap());
+    huge.spec.containers[0]
+        .resources
+        .requests
+        .insert(pages.0, pages.1);
+    assert_eq!(
+        pod_cgroup(&huge, &reserve).huge_page_limit,
+        [(2 << 20, 4 << 20)].into()
+    );
 }
 
 #[test]

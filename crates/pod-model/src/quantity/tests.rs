@@ -50,6 +50,92 @@ fn what_is_no_quantity_is_refused_with_the_api_servers_words() {
 }
 
 #[test]
+fn amounts_are_equal_ordered_and_hashed_by_value_however_they_are_held() {
+    let hash = |q: &Quantity| {
+        let mut hasher = std::hash::DefaultHasher::new();
+        q.hash(&mut hasher);
+        hasher.finish()
+    };
+    let (small, wide) = (Amount::small(1, 3), Amount::wide(BigInt::from(1000), 0));
+    assert_eq!(small, wide);
+    assert_ne!(small, Amount::small(2, 3));
+    assert_eq!(
+        small.partial_cmp(&Amount::small(2, 3)),
+        Some(Ordering::Less)
+    );
+    assert_ne!(
+        hash(&q("1")),
+        hash(&q("2")),
+        "a hash that tells nothing apart is none"
+    );
+    assert_eq!(format!("{:?}", q("1Gi")), "Quantity(1Gi)");
+}
+
+#[test]
+fn what_is_finer_than_a_billionth_is_rounded_away_from_zero() {
+    for (unscaled, scale, text) in [
+        (15, -10, "2n"),
+        (-15, -10, "-2n"),
+        (20, -10, "2n"),
+        (1, -30, "1n"),
+        (15, -9, "15n"),
+    ] {
+        let quantity = Quantity::from_scaled(unscaled, scale, Format::DecimalSI);
+        assert_eq!(quantity.to_string(), text, "{unscaled} x 10^{scale}");
+    }
+    assert_eq!(
+        q("0")
+            .sub(&Quantity::from_value(i64::MIN, Format::DecimalSI))
+            .to_string(),
+        "9223372036854775808"
+    );
+}
+
+#[test]
+fn a_text_that_is_kept_stays_where_rounding_had_nothing_to_do() {
+    for (text, to, rounded) in [
+        ("+5", 0, "+5"),
+        ("+5", 3, "1k"),
+        ("+5", -3, "+5"),
+        ("1500m", 0, "2"),
+    ] {
+        assert_eq!(
+            q(text).round_up(to).0.to_string(),
+            rounded,
+            "{text} to 10^{to}"
+        );
+    }
+}
+
+#[test]
+fn numbers_and_null_are_read_as_the_api_server_reads_them() {
+    use serde::de::IntoDeserializer;
+    use serde::de::value::{
+        Error, F64Deserializer, I64Deserializer, StrDeserializer, U64Deserializer, UnitDeserializer,
+    };
+    let text = |text: &'static str| {
+        let d: StrDeserializer<'_, Error> = text.into_deserializer();
+        Quantity::deserialize(d)
+    };
+    let (i, u): (I64Deserializer<Error>, U64Deserializer<Error>) =
+        ((-3_i64).into_deserializer(), u64::MAX.into_deserializer());
+    let (f, n): (F64Deserializer<Error>, UnitDeserializer<Error>) =
+        (0.5.into_deserializer(), ().into_deserializer());
+    assert_eq!(Quantity::deserialize(i), Ok(q("-3")));
+    assert_eq!(Quantity::deserialize(u), Ok(q("18446744073709551615")));
+    assert_eq!(Quantity::deserialize(f), Ok(q("500m")));
+    assert_eq!(Quantity::deserialize(n), Ok(q("0")));
+    assert_eq!(text(" 64Mi "), Ok(q("64Mi")));
+    assert!(text("64 Mi").is_err());
+    let flag: serde::de::value::BoolDeserializer<Error> = true.into_deserializer();
+    let refused = Quantity::deserialize(flag).unwrap_err().to_string();
+    assert!(
+        refused.contains("a quantity such as 500m or 1Gi"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn a_sum_takes_the_format_of_what_it_began_with() {
     for (a, b, sum) in [
         ("100m", "200m", "300m"),
