@@ -42,6 +42,8 @@ pub enum Reason {
     BadRequest,
     /// This is not served with that verb.
     MethodNotAllowed,
+    /// The body is in a form that is not read here.
+    UnsupportedMediaType,
     /// A watch asked for changes that are forgotten already: list again.
     Expired,
     /// The node cannot do this now and may later.
@@ -59,6 +61,7 @@ impl Reason {
             Reason::Invalid => 422,
             Reason::BadRequest => 400,
             Reason::MethodNotAllowed => 405,
+            Reason::UnsupportedMediaType => 415,
             Reason::Expired => 410,
             Reason::ServiceUnavailable => 503,
             Reason::InternalError => 500,
@@ -74,6 +77,7 @@ impl Reason {
             Reason::Invalid => "Invalid",
             Reason::BadRequest => "BadRequest",
             Reason::MethodNotAllowed => "MethodNotAllowed",
+            Reason::UnsupportedMediaType => "UnsupportedMediaType",
             Reason::Expired => "Expired",
             Reason::ServiceUnavailable => "ServiceUnavailable",
             Reason::InternalError => "InternalError",
@@ -82,13 +86,14 @@ impl Reason {
 }
 
 impl Reason {
-    const ALL: [Reason; 9] = [
+    const ALL: [Reason; 10] = [
         Reason::NotFound,
         Reason::AlreadyExists,
         Reason::Conflict,
         Reason::Invalid,
         Reason::BadRequest,
         Reason::MethodNotAllowed,
+        Reason::UnsupportedMediaType,
         Reason::Expired,
         Reason::ServiceUnavailable,
         Reason::InternalError,

@@ -9,6 +9,7 @@ pub mod events;
 pub mod fd;
 pub mod feed;
 pub mod log;
+pub mod patch;
 pub mod selector;
 pub mod server;
 pub mod socket;

@@ -115,6 +115,12 @@ pub fn service_value(record: &ServiceRecord, version: u64) -> Value {
         spec.insert("clusterIP".to_owned(), address.clone().into());
         spec.insert("clusterIPs".to_owned(), json!([address]));
     }
+    let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
+    for (port, own) in ports.into_iter().flatten().zip(&service.ports) {
+        if let (Some(port), Some(number)) = (port.as_object_mut(), own.node_port) {
+            port.insert("nodePort".to_owned(), number.into());
+        }
+    }
     spec.insert("ipFamilies".to_owned(), json!(["IPv4"]));
     spec.insert("ipFamilyPolicy".to_owned(), "SingleStack".into());
     json!({

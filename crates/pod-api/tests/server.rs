@@ -18,6 +18,7 @@ use pod_api::client::{
 };
 use pod_api::error::Reason;
 use pod_api::feed::ChangeKind;
+use pod_api::patch::PatchKind;
 use pod_model::event::{Event, EventKind};
 use pod_model::ids::ContainerName;
 use serde_json::{Value, json};
@@ -594,6 +595,81 @@ async fn exec_into_what_does_not_run_is_refused_before_anything_starts() {
         .map(drop)
         .unwrap_err();
     assert!(missing.to_string().contains("/no/such"), "{missing}");
+}
+
+#[tokio::test]
+async fn a_patch_changes_what_a_replace_may_and_nothing_else() {
+    let node = Node::start();
+    create(&node, "p").await;
+    let pods = async |part, kind, patch: &Value| {
+        let whole = (Resource::Pods, part);
+        let done = node.client.patch(whole, "default", "p", (kind, patch));
+        done.await
+    };
+    let (strategic, merge, operations) = (PatchKind::Strategic, PatchKind::Merge, PatchKind::Json);
+    let patch = json!({"spec": {"containers": [{"name": "two", "image": "other"}]}});
+    let new = pods(None, strategic, &patch).await.unwrap();
+    assert_eq!(text(&new, "/spec/containers/0/image"), "i");
+    assert_eq!(text(&new, "/spec/containers/1/image"), "other");
+    let patch = json!({"metadata": {"labels": {"app": null, "more": "1"}}});
+    let new = pods(None, merge, &patch).await.unwrap();
+    assert_eq!(new["metadata"]["labels"], json!({"more": "1"}));
+    let patch = json!([{"op": "replace", "path": "/spec/containers/0/image", "value": "third"}]);
+    let new = pods(None, operations, &patch).await.unwrap();
+    assert_eq!(text(&new, "/spec/containers/0/image"), "third");
+    // A part takes its own fields only.
+    let patch = json!({
+        "metadata": {"labels": {"more": "2"}},
+        "spec": {"ephemeralContainers": [{"name": "e", "image": "i"}]},
+    });
+    let new = pods(Some("ephemeralcontainers"), strategic, &patch)
+        .await
+        .unwrap();
+    assert_eq!(text(&new, "/spec/ephemeralContainers/0/name"), "e");
+    assert_eq!(text(&new, "/metadata/labels/more"), "1");
+    for (kind, patch, wanted) in [
+        (
+            strategic,
+            json!({"spec": {"hostname": "x"}}),
+            Reason::Invalid,
+        ),
+        (merge, json!({"spec": {"containers": []}}), Reason::Invalid),
+        (
+            merge,
+            json!({"spec": {"no": "such field"}}),
+            Reason::BadRequest,
+        ),
+        (
+            merge,
+            json!({"metadata": {"name": "q"}}),
+            Reason::BadRequest,
+        ),
+        (
+            merge,
+            json!({"metadata": {"resourceVersion": "0"}}),
+            Reason::Conflict,
+        ),
+        (
+            operations,
+            json!([{"op": "remove", "path": "/spec/no"}]),
+            Reason::Invalid,
+        ),
+    ] {
+        let refused = pods(None, kind, &patch).await.unwrap_err();
+        assert_eq!(reason(&refused), Some(wanted), "{patch}: {refused}");
+    }
+    let (gone, nothing) = ((Resource::ConfigMaps, None), json!({}));
+    let gone = node.client.patch(gone, "default", "m", (merge, &nothing));
+    assert_eq!(reason(&gone.await.unwrap_err()), Some(Reason::NotFound));
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "1"}});
+    let maps = Resource::ConfigMaps;
+    let created = node.client.create(maps, "default", &map, false);
+    created.await.unwrap();
+    let patch = json!({"data": {"b": "2"}});
+    let new = node
+        .client
+        .patch((maps, None), "default", "m", (merge, &patch));
+    assert_eq!(new.await.unwrap()["data"], json!({"a": "1", "b": "2"}));
 }
 
 #[tokio::test]

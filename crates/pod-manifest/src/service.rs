@@ -81,21 +81,23 @@ fn same_addresses(spec: &mut ServiceSpec) {
 }
 
 /// The model of a Service. Give it one after [`service_defaults`] and [`crate::validate_service`]; then it fails only on what
-/// podwright cannot serve: other types than ClusterIP, addresses of the outside, and more than one address.
+/// podwright cannot serve: other types than ClusterIP and NodePort, addresses of the outside, and more than one address.
 pub fn service_to_model(service: &Service) -> Result<model::Service, ConvertError> {
     let none = ServiceSpec::default();
     let spec = service.spec.as_ref().unwrap_or(&none);
     let meta = &service.metadata;
-    match spec.type_.as_deref().unwrap_or("ClusterIP") {
-        "ClusterIP" => {}
+    let kind = match spec.type_.as_deref().unwrap_or("ClusterIP") {
+        "ClusterIP" => model::ServiceKind::ClusterIP,
+        "NodePort" => model::ServiceKind::NodePort,
         other => {
-            let known = "podwright has Services of type ClusterIP (with clusterIP: None too)";
+            let known =
+                "podwright has Services of type ClusterIP (with clusterIP: None too) and NodePort";
             return refuse(
                 "spec.type",
                 format!("{other} is not supported yet: {known}"),
             );
         }
-    }
+    };
     if spec.external_ips.as_ref().is_some_and(|e| !e.is_empty()) {
         return refuse("spec.externalIPs", "not supported yet".to_owned());
     }
@@ -111,6 +113,8 @@ pub fn service_to_model(service: &Service) -> Result<model::Service, ConvertErro
         annotations: meta.annotations.clone().unwrap_or_default(),
         creation_timestamp: meta.creation_timestamp.as_ref().map(|time| time.0),
         selector: spec.selector.clone().unwrap_or_default(),
+        kind,
+        external_local: spec.external_traffic_policy.as_deref() == Some("Local"),
         ports: ports?,
         address: address_to_model(spec)?,
         client_affinity_seconds: affinity.and_then(|seconds| u32::try_from(seconds).ok()),
@@ -158,6 +162,21 @@ fn port_to_model(index: usize, port: &ServicePort) -> Result<model::ServicePort,
             return refuse(&path("protocol"), cause);
         }
     };
+    let node_port = match port.node_port.filter(|n| *n != 0) {
+        None => None,
+        Some(number) => {
+            let inside = u16::try_from(number).ok();
+            let inside = inside.filter(|n| model::NODE_PORTS.contains(n));
+            if inside.is_none() {
+                let (first, last) = (model::NODE_PORTS.start(), model::NODE_PORTS.end());
+                let cause = format!(
+                    "Invalid value: {number}: provided port is not in the valid range. The range of valid ports is {first}-{last}"
+                );
+                return refuse(&path("nodePort"), cause);
+            }
+            inside
+        }
+    };
     Ok(model::ServicePort {
         name: port.name.clone().unwrap_or_default(),
         port: number,
@@ -167,5 +186,6 @@ fn port_to_model(index: usize, port: &ServicePort) -> Result<model::ServicePort,
             None => Target::Int(port.port),
         },
         protocol,
+        node_port,
     })
 }

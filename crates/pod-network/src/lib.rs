@@ -18,6 +18,7 @@ mod lease;
 mod link;
 mod namespace;
 mod nft;
+mod possible;
 mod rules;
 mod subnet;
 
@@ -25,5 +26,6 @@ pub use bridge::Bridge;
 pub use error::NetworkError;
 pub use forward::bring_up_loopback;
 pub use lease::Leases;
+pub use possible::{Possible, possible};
 pub use rules::{Endpoint, HostPort, Rules, VirtualPort};
 pub use subnet::{SubnetError, Subnets};

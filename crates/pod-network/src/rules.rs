@@ -1,7 +1,7 @@
 //! What the node does with packets of pods and to Services, as a table of nftables. Pure.
 //!
 //! ```text
-//! prerouting, output   a Service's address and port → one of its endpoints; a host port → its pod
+//! prerouting, output   a Service's address and port → one of its endpoints; a host port → its pod; a Service's port of the node likewise
 //! prerouting, output   what still goes to an address of the Services' subnet: refused at once, nobody is behind it
 //! postrouting          what a pod sends to itself by a Service, and what leaves the node: under the node's address
 //! ```
@@ -44,6 +44,8 @@ pub struct VirtualPort {
     pub transport: Protocol,
     /// Its port.
     pub port: u16,
+    /// The port of the node that leads here too: on each of its addresses but loopback.
+    pub node_port: Option<u16>,
     /// Where connections go, each with the same chance. None: they are refused.
     pub endpoints: Vec<Endpoint>,
     /// Whether a client always gets the same endpoint, as long as these stay the same.
@@ -74,6 +76,7 @@ pub struct HostPort {
 const SERVICES: &str = "services";
 const HOST_PORTS: &str = "host-ports";
 const ADDRESS_PORTS: &str = "address-ports";
+const NODE_PORTS: &str = "node-ports";
 const SELF: &str = "to-itself";
 
 /// After the kernel's own connection tracking, where `dstnat` is.
@@ -148,12 +151,18 @@ pub(crate) fn table(bridge: &str, subnets: &Subnets, rules: &Rules) -> Table {
         .map(|p| ((p.ip, p.transport, p.port), p))
         .collect();
     let mut services = Vec::new();
+    // Likewise, of two with the same port of the node.
+    let mut node_ports = BTreeMap::new();
     for (n, (key, of)) in (0_u32..).zip(&ports) {
         let name = format!("service-{n}");
         let id = FIRST_NAMELESS.saturating_add(n);
         let (chain, set) = balance(&name, id, of);
         chains.push(chain);
         sets.push(set);
+        if let Some(port) = of.node_port {
+            let to = Element::Goto(name.clone());
+            node_ports.entry(port_key(key.1, port)).or_insert(to);
+        }
         services.push((address_key(key.0, key.1, key.2), Element::Goto(name)));
     }
     sets.push(Set {
@@ -165,6 +174,13 @@ pub(crate) fn table(bridge: &str, subnets: &Subnets, rules: &Rules) -> Table {
         ),
         to: To::Chains,
         elements: services,
+    });
+    sets.push(Set {
+        name: NODE_PORTS.to_owned(),
+        id: 5,
+        key: (8, types::joined(&[types::PROTOCOL, types::PORT])),
+        to: To::Chains,
+        elements: node_ports.into_iter().collect(),
     });
     chains.extend(hooked(bridge, subnets));
     Table {
@@ -279,21 +295,25 @@ fn hooked(bridge: &str, subnets: &Subnets) -> Vec<Chain> {
     let mut to_address_port = destination_key();
     to_address_port.extend([value(ADDRESS_PORTS, 3), Expression::SendTo]);
     // Nothing of loopback: an answer to a packet from 127.0.0.1 never comes back.
-    let to_host_port = vec![
-        Expression::Network {
-            offset: DESTINATION,
-            length: 1,
-            to: REGISTER,
-        },
-        Expression::IsNot(vec![127]),
-        Expression::AddressType,
-        Expression::Is(LOCAL.to_ne_bytes().to_vec()),
-        Expression::Protocol { to: REGISTER },
-        port(NEXT),
-        value(HOST_PORTS, 2),
-        Expression::SendTo,
-    ];
-    let translate = vec![to_service, to_address_port, to_host_port];
+    let to_node = |then: &[Expression]| {
+        let mut rule = vec![
+            Expression::Network {
+                offset: DESTINATION,
+                length: 1,
+                to: REGISTER,
+            },
+            Expression::IsNot(vec![127]),
+            Expression::AddressType,
+            Expression::Is(LOCAL.to_ne_bytes().to_vec()),
+            Expression::Protocol { to: REGISTER },
+            port(NEXT),
+        ];
+        rule.extend_from_slice(then);
+        rule
+    };
+    let to_host_port = to_node(&[value(HOST_PORTS, 2), Expression::SendTo]);
+    let to_node_port = to_node(&[Expression::Verdict(NODE_PORTS)]);
+    let translate = vec![to_service, to_address_port, to_host_port, to_node_port];
     let refuse = vec![
         in_net(
             DESTINATION,

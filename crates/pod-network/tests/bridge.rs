@@ -111,6 +111,7 @@ fn service(endpoints: &[Ipv4Addr], sticky: bool) -> Rules {
             ip: subnets().service(0).unwrap(),
             transport: Protocol::Tcp,
             port: 80,
+            node_port: Some(30_080),
             endpoints: endpoints
                 .iter()
                 .map(|ip| Endpoint {
@@ -185,6 +186,12 @@ fn a_service_balances_over_its_endpoints_and_refuses_without_any() {
         assert!(seen.len() == 2 && seen.values().all(|n| *n > 5), "{seen:?}");
         assert_eq!(asker.ask(virtual_ip, 81), refused, "a port that it has not");
         assert!(ask(virtual_ip, 80).is_ok(), "asked by the node");
+        let gateway = subnets().gateway();
+        assert!(asker.ask(gateway, 30_080).is_ok(), "by the node's port");
+        assert!(ask(gateway, 30_080).is_ok(), "likewise, by the node");
+        assert_eq!(ask(gateway, 30_081), refused, "not by any other");
+        bridge.rules(&service(&[], false)).unwrap();
+        assert_eq!(ask(gateway, 30_080), refused, "nobody is behind it");
 
         bridge.rules(&service(&ips, true)).unwrap();
         let first = asker.ask(virtual_ip, 80).unwrap();
@@ -297,6 +304,7 @@ fn more_services_than_fit_in_one_message_are_written() {
             ip: subnets().service(0).unwrap(),
             transport: Protocol::Udp,
             port: n,
+            node_port: None,
             endpoints: vec![Endpoint {
                 ip: subnets().pod(0).unwrap(),
                 port: n,
@@ -310,6 +318,18 @@ fn more_services_than_fit_in_one_message_are_written() {
         bridge.rules(&rules).unwrap();
         bridge.rules(&Rules::default()).unwrap();
         bridge.down().unwrap();
+    });
+}
+
+#[test]
+fn what_is_possible_is_tried_out_and_nothing_is_left_of_it() {
+    in_node(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("tried");
+        let tried = pod_network::possible(subnets(), &own).unwrap();
+        assert!(tried.bridge.is_ok() && tried.rules.is_ok(), "{tried:?}");
+        assert_eq!(links(), ["lo"]);
+        assert!(!own.exists());
     });
 }
 

@@ -7,7 +7,7 @@ use crate::table::Table;
 use crate::tabs::{Indented, align};
 use jiff::Timestamp;
 use pod_model::pod::IntOrString;
-use pod_model::service::{Service, ServiceAddress};
+use pod_model::service::{Service, ServiceAddress, ServiceKind};
 
 /// The table of `get services`.
 pub fn service_table(services: &[Service], columns: Columns, now: Timestamp) -> Table {
@@ -41,7 +41,7 @@ pub fn service_table(services: &[Service], columns: Columns, now: Timestamp) -> 
             service.name.to_string()
         });
         cells.extend([
-            "ClusterIP".to_owned(),
+            service.kind.as_str().to_owned(),
             address(service),
             "<none>".to_owned(),
             ports(service),
@@ -66,13 +66,18 @@ fn address(service: &Service) -> String {
     }
 }
 
-/// `80/TCP,443/TCP`.
+/// `80/TCP,443:30443/TCP`.
 fn ports(service: &Service) -> String {
     if service.ports.is_empty() {
         return "<none>".to_owned();
     }
     let all = service.ports.iter();
-    let texts: Vec<String> = all.map(|p| format!("{}/{}", p.port, p.protocol)).collect();
+    let texts: Vec<String> = all
+        .map(|p| match p.node_port {
+            Some(node) => format!("{}:{node}/{}", p.port, p.protocol),
+            None => format!("{}/{}", p.port, p.protocol),
+        })
+        .collect();
     texts.join(",")
 }
 
@@ -87,7 +92,7 @@ pub fn describe_service(service: &Service, endpoints: &[Vec<String>], events: bo
     pairs(&mut out, "Labels", &service.labels);
     annotations(&mut out, &service.annotations);
     out.line(0, format!("Selector:\t{}", label_list(&service.selector)));
-    out.line(0, "Type:\tClusterIP");
+    out.line(0, format!("Type:\t{}", service.kind.as_str()));
     out.line(0, "IP Family Policy:\tSingleStack");
     out.line(0, "IP Families:\tIPv4");
     let address = address(service);
@@ -104,6 +109,9 @@ pub fn describe_service(service: &Service, endpoints: &[Vec<String>], events: bo
             IntOrString::String(name) => name.clone(),
         };
         out.line(0, format!("TargetPort:\t{target}/{}", port.protocol));
+        if let Some(node) = port.node_port {
+            out.line(0, format!("NodePort:\t{name}\t{node}/{}", port.protocol));
+        }
         out.line(0, format!("Endpoints:\t{}", listed(service, behind)));
     }
     let affinity = match service.client_affinity_seconds {
@@ -111,6 +119,13 @@ pub fn describe_service(service: &Service, endpoints: &[Vec<String>], events: bo
         None => "None",
     };
     out.line(0, format!("Session Affinity:\t{affinity}"));
+    if service.kind == ServiceKind::NodePort {
+        let policy = match service.external_local {
+            true => "Local",
+            false => "Cluster",
+        };
+        out.line(0, format!("External Traffic Policy:\t{policy}"));
+    }
     out.line(0, "Internal Traffic Policy:\tCluster");
     if events {
         out.line(0, "Events:\t<none>");
@@ -149,6 +164,7 @@ mod tests {
                 port: 80,
                 target_port: IntOrString::Int(9376),
                 protocol: Protocol::Tcp,
+                node_port: None,
             }],
             address: ServiceAddress::Fixed("10.89.0.1".parse().unwrap()),
             ..Service::default()
@@ -165,17 +181,32 @@ mod tests {
             selector: [("app".to_owned(), "db".to_owned())].into(),
             ..service()
         };
+        let mut open = Service {
+            name: "open".into(),
+            kind: ServiceKind::NodePort,
+            ..service()
+        };
+        open.ports[0].node_port = Some(30_080);
         let columns = Columns {
             wide: true,
             ..Columns::default()
         };
-        let table = service_table(&[service(), headless], columns, now).render(true);
+        let table = service_table(&[service(), headless, open.clone()], columns, now).render(true);
         assert_eq!(
             table,
-            "NAME        TYPE        CLUSTER-IP   EXTERNAL-IP   PORT(S)   AGE   SELECTOR\n\
-             myservice   ClusterIP   10.89.0.1    <none>        80/TCP    42s   <none>\n\
-             db          ClusterIP   None         <none>        <none>    42s   app=db\n"
+            "NAME        TYPE        CLUSTER-IP   EXTERNAL-IP   PORT(S)        AGE   SELECTOR\n\
+             myservice   ClusterIP   10.89.0.1    <none>        80/TCP         42s   <none>\n\
+             db          ClusterIP   None         <none>        <none>         42s   app=db\n\
+             open        NodePort    10.89.0.1    <none>        80:30080/TCP   42s   <none>\n"
         );
+        let text = describe_service(&open, &[Vec::new()], false);
+        for line in [
+            "Type:                     NodePort\n",
+            "TargetPort:               9376/TCP\nNodePort:                 <unset>  30080/TCP\n",
+            "Session Affinity:         None\nExternal Traffic Policy:  Cluster\n",
+        ] {
+            assert!(text.contains(line), "{line}{text}");
+        }
     }
 
     #[test]

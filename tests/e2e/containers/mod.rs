@@ -1,6 +1,7 @@
 //! What containers are asked and told while they run: probes, hooks, sidecars, restart rules.
 
 mod hooks;
+mod patches;
 mod probes;
 mod sidecars;
 mod sizes;

@@ -2,6 +2,8 @@
 
 use e2e::apart;
 use e2e::lan::{node, shows};
+use e2e::node::until;
+use std::time::Duration;
 
 const SERVICE: &str = r#"
 apiVersion: v1
@@ -210,6 +212,91 @@ fn services_outlive_the_daemon_with_their_addresses() {
             .ok();
             let replaced: serde_json::Value = serde_json::from_str(&uid(&node)).unwrap();
             assert_eq!(replaced["spec"]["clusterIP"], "10.89.0.77");
+            node.finish();
+        },
+    );
+}
+
+#[test]
+fn a_service_of_type_nodeport_is_reached_by_a_port_of_the_node() {
+    apart(
+        module_path!(),
+        "a_service_of_type_nodeport_is_reached_by_a_port_of_the_node",
+        || {
+            let node = node("nodeport");
+            let file = node.file("web.yaml", &web("one"));
+            node.run(&["create", "-f", &file]).ok();
+            node.wait_status("one", &["Running"]);
+            let service = SERVICE.replace("spec:\n", "spec:\n  type: NodePort\n");
+            let file = node.file("service.yaml", &service);
+            node.run(&["create", "-f", &file]).ok();
+            let listed = node.run(&["get", "svc", "--no-headers"]);
+            let words: Vec<&str> = listed.ok().split_whitespace().take(5).collect();
+            let wanted = [
+                "web-front",
+                "NodePort",
+                "10.89.0.1",
+                "<none>",
+                "80:30000/TCP",
+            ];
+            assert_eq!(words, wanted);
+            let described = node.run(&["describe", "service", "web-front"]);
+            for line in [
+                "Type:                     NodePort\n",
+                "NodePort:                 http  30000/TCP\n",
+                "External Traffic Policy:  Cluster\n",
+            ] {
+                assert!(described.ok().contains(line), "{line}{}", described.out);
+            }
+            // From a pod, and from the node itself, by an address of the node.
+            let fetch = "wget -q -O - http://10.88.0.1:30000/";
+            let inside = ["exec", "one", "--", "sh", "-c", fetch];
+            assert_eq!(shows(&node, &inside, "one").ok(), "one\n");
+            let mut stream = std::net::TcpStream::connect(("10.88.0.1", 30000)).expect("the port");
+            let ask = b"GET / HTTP/1.0\r\n\r\n";
+            std::io::Write::write_all(&mut stream, ask).expect("to ask");
+            let answer = std::io::read_to_string(stream).expect("an answer");
+            assert!(answer.ends_with("one\n"), "{answer}");
+            // Containers that start now find the Service in their environment, unless they wish not to.
+            let mute = CLIENT
+                .replace("name: client", "name: mute")
+                .replace("spec:\n", "spec:\n  enableServiceLinks: false\n");
+            for (name, text) in [("client", CLIENT), ("mute", mute.as_str())] {
+                let file = node.file("client.yaml", text);
+                node.run(&["create", "-f", &file]).ok();
+                node.wait_status(name, &["Running"]);
+            }
+            let host = "WEB_FRONT_SERVICE_HOST=10.89.0.1\n";
+            shows(&node, &["logs", "client"], host);
+            let env = node.run(&["exec", "mute", "--", "env"]);
+            assert!(!env.ok().contains("WEB_FRONT"), "{}", env.out);
+            // Another one may not have that port, nor one beyond the range; a change of the Service keeps it.
+            for (port, cause) in [
+                ("30000", "provided port is already allocated"),
+                ("80", "The range of valid ports is 30000-32767"),
+            ] {
+                let other = service
+                    .replace("web-front", "other")
+                    .replace("port: 80", &format!("port: 80, nodePort: {port}"));
+                let refused = node.run(&["create", "-f", &node.file("other.yaml", &other)]);
+                assert!(refused.err.contains(cause), "{}", refused.err);
+            }
+            let changed = service.replace("tier: front", "tier: back");
+            let file = node.file("changed.yaml", &changed);
+            node.run(&["replace", "-f", &file]).ok();
+            let listed = node.run(&["get", "svc", "--no-headers"]);
+            assert!(listed.ok().contains("80:30000/TCP"), "{}", listed.out);
+            // Types that are not there are refused by their name.
+            let balancer = service
+                .replace("NodePort", "LoadBalancer")
+                .replace("web-front", "other");
+            let refused = node.run(&["create", "-f", &node.file("lb.yaml", &balancer)]);
+            let text = "spec.type: LoadBalancer is not supported yet";
+            assert!(refused.err.contains(text), "{}", refused.err);
+            node.run(&["delete", "service", "web-front"]).ok();
+            until("the port to be closed", Duration::from_secs(20), || {
+                std::net::TcpStream::connect(("10.88.0.1", 30000)).is_err()
+            });
             node.finish();
         },
     );

@@ -3,8 +3,9 @@
 use super::path::Target;
 use super::{Client, ClientError, build, read_json};
 use crate::backend::{Attempts, Retried};
+use crate::patch::PatchKind;
 use hyper::Method;
-use hyper::header::WARNING;
+use hyper::header::{CONTENT_TYPE, HeaderValue, WARNING};
 use pod_model::stats::PodStats;
 use serde_json::{Value, json};
 
@@ -167,6 +168,25 @@ impl Client {
     ) -> Result<Value, ClientError> {
         let target = resource.one(namespace, name);
         self.json(Method::PUT, &target, Some(object)).await
+    }
+
+    /// Changes an object, or a part of a pod, by a patch of that kind.
+    pub async fn patch(
+        &self,
+        (resource, part): (Resource, Option<&str>),
+        namespace: &str,
+        name: &str,
+        (kind, patch): (PatchKind, &Value),
+    ) -> Result<Value, ClientError> {
+        let target = resource.one(namespace, name);
+        let target = match part {
+            Some(part) => target.child(part),
+            None => target,
+        };
+        let mut request = build(Method::PATCH, &target, Some(patch.to_string().into()))?;
+        let media_type = HeaderValue::from_static(kind.media_type());
+        request.headers_mut().insert(CONTENT_TYPE, media_type);
+        read_json(self.request(request).await?, &target).await
     }
 
     /// Deletes an object; of a pod only that of the uid, if one is given.

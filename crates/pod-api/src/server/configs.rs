@@ -1,6 +1,7 @@
 //! ConfigMaps and Secrets.
 
 use super::listing::{self, ListQuery};
+use super::patching;
 use super::pods::{same_namespace, text_of};
 use crate::admission::{admit_config_map, admit_secret, read_one};
 use crate::backend::{ApiResult, Backend, ConfigKind, ConfigRecord};
@@ -11,7 +12,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use pod_manifest::Object;
 use serde_json::Value;
@@ -99,6 +100,19 @@ pub(super) async fn replace<B: Backend>(
     }
     node.put_config(config, true).await?;
     find(&*node, kind, &key)
+}
+
+pub(super) async fn patch<B: Backend>(
+    kind: ConfigKind,
+    State(node): State<Arc<B>>,
+    Path((namespace, name)): Named,
+    headers: HeaderMap,
+    body: BodyArgument,
+) -> ApiResult<Json<Value>> {
+    let state = || State(Arc::clone(&node));
+    let path = || Path((namespace.clone(), name.clone()));
+    let put = |body| replace::<B>(kind, state(), path(), body);
+    patching::patch(&headers, body, || get::<B>(kind, state(), path()), put).await
 }
 
 pub(super) async fn delete<B: Backend>(

@@ -46,7 +46,9 @@ pub(super) async fn core() -> Json<Value> {
             "shortNames": short, "verbs": verbs,
         })
     };
-    let config = ["create", "delete", "get", "list", "update", "watch"];
+    let config = [
+        "create", "delete", "get", "list", "patch", "update", "watch",
+    ];
     let pod = config;
     Json(json!({
         "kind": "APIResourceList",
@@ -61,11 +63,11 @@ pub(super) async fn core() -> Json<Value> {
                 "",
                 "Pod",
                 &[],
-                &["get", "update"],
+                &["get", "patch", "update"],
             ),
             resource("pods/exec", "", "PodExecOptions", &[], &["create", "get"]),
             resource("pods/log", "", "Pod", &[], &["get"]),
-            resource("pods/resize", "", "Pod", &[], &["get", "update"]),
+            resource("pods/resize", "", "Pod", &[], &["get", "patch", "update"]),
             resource("pods/status", "", "Pod", &[], &["get"]),
             resource("secrets", "secret", "Secret", &[], &config),
             resource("services", "service", "Service", &["svc"], &config),

@@ -9,6 +9,7 @@ mod exec;
 mod listing;
 mod logs;
 mod own;
+mod patching;
 mod pods;
 mod selection;
 mod services;
@@ -25,6 +26,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::UnixListener;
+use update::Part;
 
 /// The most bytes of an object that a request may hold: as an API server has it, 3 MiB.
 const LARGEST_OBJECT: usize = 3 * 1024 * 1024;
@@ -94,6 +96,9 @@ fn kubernetes<B: Backend>() -> Router<Arc<B>> {
             "/api/v1/namespaces/{namespace}/pods/{name}",
             get(pods::get::<B>)
                 .put(update::replace::<B>)
+                .patch(|state, path, headers, body| {
+                    update::patch::<B>(Part::Whole, state, path, headers, body)
+                })
                 .delete(pods::delete::<B>),
         )
         .route(
@@ -102,11 +107,19 @@ fn kubernetes<B: Backend>() -> Router<Arc<B>> {
         )
         .route(
             "/api/v1/namespaces/{namespace}/pods/{name}/ephemeralcontainers",
-            get(pods::get::<B>).put(update::replace_ephemeral::<B>),
+            get(pods::get::<B>)
+                .put(update::replace_ephemeral::<B>)
+                .patch(|state, path, headers, body| {
+                    update::patch::<B>(Part::Ephemeral, state, path, headers, body)
+                }),
         )
         .route(
             "/api/v1/namespaces/{namespace}/pods/{name}/resize",
-            get(pods::get::<B>).put(update::replace_resources::<B>),
+            get(pods::get::<B>)
+                .put(update::replace_resources::<B>)
+                .patch(|state, path, headers, body| {
+                    update::patch::<B>(Part::Resources, state, path, headers, body)
+                }),
         )
         .route(
             "/api/v1/namespaces/{namespace}/pods/{name}/log",
@@ -135,6 +148,9 @@ fn config_routes<B: Backend>(kind: ConfigKind) -> Router<Arc<B>> {
             &one,
             get(move |state, path| configs::get::<B>(kind, state, path))
                 .put(move |state, path, body| configs::replace::<B>(kind, state, path, body))
+                .patch(move |state, path, headers, body| {
+                    configs::patch::<B>(kind, state, path, headers, body)
+                })
                 .delete(move |state, path| configs::delete::<B>(kind, state, path)),
         )
 }
@@ -150,6 +166,7 @@ fn service_routes<B: Backend>() -> Router<Arc<B>> {
             "/api/v1/namespaces/{namespace}/services/{name}",
             get(services::get::<B>)
                 .put(services::replace::<B>)
+                .patch(services::patch::<B>)
                 .delete(services::delete::<B>),
         )
 }

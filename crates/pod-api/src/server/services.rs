@@ -1,6 +1,7 @@
 //! Services.
 
 use super::listing::{self, ListQuery};
+use super::patching;
 use super::pods::{same_namespace, text_of};
 use crate::admission::{admit_service, read_one};
 use crate::backend::{ApiResult, Backend, ServiceRecord};
@@ -11,7 +12,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use pod_manifest::Object;
 use pod_model::service::ServiceAddress;
@@ -92,6 +93,18 @@ pub(super) async fn replace<B: Backend>(
     }
     node.put_service(service, true).await?;
     find(&*node, &key)
+}
+
+pub(super) async fn patch<B: Backend>(
+    State(node): State<Arc<B>>,
+    Path((namespace, name)): Named,
+    headers: HeaderMap,
+    body: BodyArgument,
+) -> ApiResult<Json<Value>> {
+    let state = || State(Arc::clone(&node));
+    let path = || Path((namespace.clone(), name.clone()));
+    let put = |body| replace::<B>(state(), path(), body);
+    patching::patch(&headers, body, || get::<B>(state(), path()), put).await
 }
 
 pub(super) async fn delete<B: Backend>(

@@ -1,7 +1,8 @@
 //! Changes of pods: the whole pod as an API server allows it, and its ephemeral containers.
 
 use super::listing;
-use super::pods::{BodyArgument, same_namespace, text_of};
+use super::patching;
+use super::pods::{self, BodyArgument, same_namespace, text_of};
 use crate::admission::{admit_update, read_one};
 use crate::backend::{ApiResult, Backend, PodRecord};
 use crate::error::{ApiError, Reason};
@@ -10,6 +11,7 @@ use crate::wire;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use pod_manifest::Object;
 use pod_manifest::validate::resize::validate_resize;
 use pod_manifest::validate::update::{validate_ephemeral_update, validate_pod_update};
@@ -80,6 +82,35 @@ pub(super) async fn replace_resources<B: Backend>(
     let admitted = admit_update(&old, changed, validate_resize)?;
     node.update_pod(&key, admitted).await?;
     answer(&*node, &key)
+}
+
+/// `PATCH …/pods/NAME`, and of its parts.
+pub(super) async fn patch<B: Backend>(
+    part: Part,
+    State(node): State<Arc<B>>,
+    Path((namespace, name)): Named,
+    headers: HeaderMap,
+    body: BodyArgument,
+) -> ApiResult<Json<Value>> {
+    let state = || State(Arc::clone(&node));
+    let path = || Path((namespace.clone(), name.clone()));
+    let get = || pods::get::<B>(state(), path());
+    let put = |body| async {
+        match part {
+            Part::Whole => replace::<B>(state(), path(), body).await,
+            Part::Ephemeral => replace_ephemeral::<B>(state(), path(), body).await,
+            Part::Resources => replace_resources::<B>(state(), path(), body).await,
+        }
+    };
+    patching::patch(&headers, body, get, put).await
+}
+
+/// What of a pod is changed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part {
+    Whole,
+    Ephemeral,
+    Resources,
 }
 
 fn take_resources(to: &mut [Container], from: &[Container]) {

@@ -57,10 +57,7 @@ pub(super) static SPEC: Table = Table {
         ("containers", Inside(&CONTAINER)),
         ("dnsConfig", Yes),
         ("dnsPolicy", Yes),
-        (
-            "enableServiceLinks",
-            Idle("there are no Services on this node"),
-        ),
+        ("enableServiceLinks", Yes),
         ("ephemeralContainers", Yes),
         ("hostAliases", Yes),
         ("hostIPC", Yes),

@@ -103,8 +103,12 @@ fn a_service_has_the_address_it_asks_for_one_of_the_nodes_choice_or_none() {
 fn what_podwright_cannot_serve_is_refused_by_name() {
     for (spec, message) in [
         (
-            "{ports: [{port: 1}], type: NodePort}",
-            "spec.type: NodePort is not supported yet: podwright has Services of type ClusterIP (with clusterIP: None too)",
+            "{ports: [{port: 1}], type: LoadBalancer}",
+            "spec.type: LoadBalancer is not supported yet: podwright has Services of type ClusterIP (with clusterIP: None too) and NodePort",
+        ),
+        (
+            "{ports: [{port: 1, name: a}, {port: 2, name: b, nodePort: 80}], type: NodePort}",
+            "spec.ports[1].nodePort: Invalid value: 80: provided port is not in the valid range. The range of valid ports is 30000-32767",
         ),
         (
             "{ports: [{port: 1}], externalIPs: [192.0.2.1]}",

@@ -1,5 +1,9 @@
 //! The command line: what can be asked. Man pages and completions are made from these very definitions.
 
+mod change;
+
+pub use change::{LabelArgs, PatchArgs, ReplaceArgs, SetCommand, SetImageArgs};
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use pod_manifest::Compat;
 use std::path::PathBuf;
@@ -162,6 +166,18 @@ pub enum Command {
     Create(CreateArgs),
     /// Change pods while they run, as far as Kubernetes allows it: images, cpu and memory, labels, annotations, ephemeral containers.
     Replace(ReplaceArgs),
+    /// Change fields of pods, Services, ConfigMaps and Secrets: what a replace may change, without writing the rest.
+    Patch(PatchArgs),
+    /// Change labels: KEY=VALUE sets one, KEY- removes it.
+    Label(LabelArgs),
+    /// Change annotations: KEY=VALUE sets one, KEY- removes it.
+    Annotate(LabelArgs),
+    /// Change single fields.
+    Set {
+        /// Which field.
+        #[command(subcommand)]
+        command: SetCommand,
+    },
     /// Show what exists: pods, configmaps, secrets, events, all.
     Get(GetArgs),
     /// Tell everything about pods, with their events.
@@ -321,20 +337,6 @@ pub struct CreateArgs {
     /// Print what was created so.
     #[arg(short = 'o', long, value_name = "FORMAT")]
     pub output: Option<Output>,
-    /// Where the manifest names none.
-    #[command(flatten)]
-    pub namespace: NamespaceArg,
-}
-
-/// `replace`.
-#[derive(Debug, Args)]
-pub struct ReplaceArgs {
-    /// The manifest: a file, a folder, or - for standard input.
-    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
-    pub files: Vec<PathBuf>,
-    /// Replace only this part of a pod: ephemeralcontainers, or resize (amounts of cpu and memory).
-    #[arg(long, value_name = "PART", value_parser = ["ephemeralcontainers", "resize"])]
-    pub subresource: Option<String>,
     /// Where the manifest names none.
     #[command(flatten)]
     pub namespace: NamespaceArg,

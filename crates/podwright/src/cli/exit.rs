@@ -106,7 +106,9 @@ impl From<ClientError> for Failure {
                 Reason::Invalid | Reason::BadRequest => Code::Data,
                 Reason::Conflict | Reason::Expired => Code::Temporary,
                 Reason::ServiceUnavailable => Code::Unavailable,
-                Reason::MethodNotAllowed | Reason::InternalError => Code::Software,
+                Reason::MethodNotAllowed | Reason::UnsupportedMediaType | Reason::InternalError => {
+                    Code::Software
+                }
             },
         };
         Self::new(code, chain(&error))

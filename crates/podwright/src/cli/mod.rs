@@ -5,6 +5,7 @@ pub mod connect;
 pub mod exit;
 
 mod admin;
+mod change;
 mod containers;
 mod create;
 mod debug;
@@ -123,6 +124,10 @@ async fn work(cli: &Cli, places: &Places) -> Outcome<u8> {
         Command::Run(args) => run::run(args, places, Style::of(cli.color)).await,
         Command::Create(args) => create::create(args, places).await,
         Command::Replace(args) => replace::replace(args, places).await,
+        Command::Patch(args) => change::patch(args, places).await,
+        Command::Label(args) => change::label(args, change::LABELS, places).await,
+        Command::Annotate(args) => change::label(args, change::ANNOTATIONS, places).await,
+        Command::Set { command } => change::set(command, places).await,
         Command::Get(args) => get::get(args, places).await,
         Command::Describe(args) => describe::describe(args, places).await,
         Command::Stats(args) => stats::stats(args, places).await,

@@ -5,7 +5,7 @@ use super::connect::{Places, connect};
 use super::exit::{Code, Failure, Outcome};
 use super::manifest;
 use super::output::{note, print};
-use pod_api::client::Resource;
+use pod_api::client::{ClientError, Resource};
 
 /// What a refusal says of fields that do not change.
 const FIELDS: &str = "pod updates may not change fields other than";
@@ -34,15 +34,20 @@ pub async fn replace(args: &ReplaceArgs, places: &Places) -> Outcome<u8> {
             Ok(_) => print(&format!("{}/{name} replaced\n", resource.singular()))?,
             // The others are replaced all the same.
             Err(error) => {
-                let mut failure = Failure::from(error);
-                if resource == Resource::Pods && failure.message.contains(FIELDS) {
-                    failure.message +=
-                        "\n  (cpu and memory of a running pod change with --subresource resize)";
-                }
+                let failure = with_hint(error, resource);
                 note(&failure.message);
                 worst.get_or_insert(failure.code as u8);
             }
         }
     }
     Ok(worst.unwrap_or(0))
+}
+
+/// What a refused change of a pod says besides.
+pub fn with_hint(error: ClientError, resource: Resource) -> Failure {
+    let mut failure = Failure::from(error);
+    if resource == Resource::Pods && failure.message.contains(FIELDS) {
+        failure.message += "\n  (cpu and memory of a running pod change with --subresource resize)";
+    }
+    failure
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use pod_api::backend::{ApiResult, PodRecord, ServiceRecord};
 use pod_api::error::{ApiError, Reason};
 use pod_api::feed::{Feed, Key, Versions};
-use pod_model::service::ServiceAddress;
+use pod_model::service::{NODE_PORTS, Protocol, Service, ServiceAddress, ServiceKind, ServicePort};
 use pod_network::Subnets;
 use pod_plan::configs::service_env;
 use std::collections::BTreeSet;
@@ -74,6 +74,8 @@ impl Services {
             }
         }
         service.address = self.address(&key, service.address, subnets)?;
+        let before = before.as_ref().map(|b| &b.value.service);
+        self.node_ports(&key, service, before)?;
         self.records
             .keep_service(&record)
             .map_err(|e| ApiError::internal(format!("{e:#}")))?;
@@ -128,6 +130,53 @@ impl Services {
                 Ok(ServiceAddress::Fixed(ip.into()))
             }
         }
+    }
+
+    /// Gives each port of a Service that is reached from outside its port of the node: the one that it asks for, or had, or a free one.
+    fn node_ports(
+        &self,
+        key: &Key,
+        service: &mut Service,
+        before: Option<&Service>,
+    ) -> ApiResult<()> {
+        if service.kind != ServiceKind::NodePort {
+            return Ok(());
+        }
+        let others = self.feed.list().0.into_iter().filter(|(k, _)| k != key);
+        let mut taken: BTreeSet<(Protocol, u16)> = others
+            .flat_map(|(_, record)| record.value.service.ports.clone())
+            .filter_map(|port| Some((port.protocol, port.node_port?)))
+            .collect();
+        for (index, port) in service.ports.iter().enumerate() {
+            let Some(number) = port.node_port else {
+                continue;
+            };
+            if !taken.insert((port.protocol, number)) {
+                let text = format!(
+                    "Service \"{}\" is invalid: spec.ports[{index}].nodePort: Invalid value: {number}: provided port is already allocated",
+                    key.name
+                );
+                return Err(ApiError::new(Reason::Invalid, text));
+            }
+        }
+        for port in service.ports.iter_mut().filter(|p| p.node_port.is_none()) {
+            let same = |p: &&ServicePort| p.port == port.port && p.protocol == port.protocol;
+            let had = before.and_then(|b| b.ports.iter().find(same)?.node_port);
+            let is_free = |n: &u16| !taken.contains(&(port.protocol, *n));
+            let free = had
+                .filter(is_free)
+                .or_else(|| NODE_PORTS.clone().find(is_free));
+            let Some(number) = free else {
+                return Err(ApiError::internal(format!(
+                    "failed to allocate a nodePort: range is full ({}-{})",
+                    NODE_PORTS.start(),
+                    NODE_PORTS.end()
+                )));
+            };
+            taken.insert((port.protocol, number));
+            port.node_port = Some(number);
+        }
+        Ok(())
     }
 
     /// Addresses of the other Services.

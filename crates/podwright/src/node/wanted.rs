@@ -110,6 +110,7 @@ fn virtual_port(
         ip,
         transport: port.protocol,
         port: port.port,
+        node_port: port.node_port,
         endpoints: backends.iter().filter_map(endpoint).collect(),
         sticky: service.client_affinity_seconds.is_some(),
     }
@@ -216,6 +217,7 @@ mod tests {
                 port: 80,
                 target_port: IntOrString::String("sql".to_owned()),
                 protocol: Protocol::Tcp,
+                node_port: None,
             }],
             address,
             ..Service::default()

@@ -2,6 +2,7 @@
 
 mod kernel;
 mod machine;
+mod network;
 
 use super::args::DoctorArgs;
 use super::connect::Places;
@@ -63,6 +64,7 @@ impl Check {
 /// Looks at everything; fails with EX_CONFIG if something that every pod needs is missing.
 pub fn doctor(args: &DoctorArgs, places: &Places, style: Style) -> Outcome<u8> {
     let mut checks = kernel::checks();
+    checks.extend(network::checks(&places.network));
     checks.extend(machine::checks(places));
     let worst = checks.iter().map(|c| c.state).max().unwrap_or(State::Ok);
     match args.output {
@@ -138,6 +140,7 @@ mod tests {
             network: NetworkArgs::default(),
         };
         let mut checks = kernel::checks();
+        checks.extend(network::checks(&places.network));
         checks.extend(machine::checks(&places));
         assert!(checks.len() > 15, "{}", checks.len());
         for check in &checks {
