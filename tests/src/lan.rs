@@ -15,7 +15,6 @@ pub fn node(case: &str) -> Node {
     let node = Node::empty(case)
         .with("PODWRIGHT_NETWORK", "bridge")
         .with("PODWRIGHT_BRIDGE", "pwtest");
-    let images = images();
     for (tag, name) in [
         ("busybox128", "busybox"),
         ("busybox128", "busybox:1.28"),
@@ -23,10 +22,15 @@ pub fn node(case: &str) -> Node {
         ("curl", "alpine/curl:7.83"),
         ("alpine", "alpine:3.18"),
     ] {
-        let from = format!("{}:{tag}", images.display());
-        node.run(&["image", "import", &from, "--name", name]).ok();
+        node.run(&["image", "import", &image(tag), "--name", name])
+            .ok();
     }
     node
+}
+
+/// One of them, to import.
+pub fn image(tag: &str) -> String {
+    format!("{}:{tag}", images().display())
 }
 
 /// The images that `hack/walkthrough-images` made.

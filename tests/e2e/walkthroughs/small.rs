@@ -1,7 +1,9 @@
 //! The small ones: shared data, kernel parameters, what a failure looks like, sizes.
 
 use e2e::apart;
-use e2e::lan::{example, node, shows};
+use e2e::lan::{example, image, node, shows};
+use e2e::node::until;
+use std::time::Duration;
 
 #[test]
 fn data_is_handed_over_to_the_app() {
@@ -83,6 +85,40 @@ fn the_pods_cgroup_has_the_effective_request() {
             );
             let qos = node.pod("sized")["status"]["qosClass"].clone();
             assert_eq!(qos, "Burstable");
+            node.finish();
+        },
+    );
+}
+
+#[test]
+fn an_init_container_waits_for_its_image_and_goes_on_when_it_is_there() {
+    apart(
+        module_path!(),
+        "an_init_container_waits_for_its_image_and_goes_on_when_it_is_there",
+        || {
+            let node = node("noimage");
+            let example = std::fs::read_to_string(example("init-fails.yaml")).expect("an example");
+            let text = example
+                .replacen("image: busybox", "image: not-yet", 1)
+                .replace("exit 3", "exit 0");
+            assert!(
+                text.contains("not-yet") && text.contains("exit 0"),
+                "{text}"
+            );
+            let file = node.file("pod.yaml", &text);
+            let watch = node.start(&["get", "pods", "-w", "--no-headers"]);
+            node.run(&["create", "-f", &file]).ok();
+            node.wait_status("init-fails", &["Init:ImagePullBackOff"]);
+            let words = ["Init:ErrImagePull", "Init:ImagePullBackOff"];
+            until("both words", Duration::from_secs(40), || {
+                let seen = watch.so_far().0;
+                words.iter().all(|w| seen.contains(w))
+            });
+            watch.signal("INT");
+            watch.wait(Duration::from_secs(10));
+            node.run(&["image", "import", &image("busybox128"), "--name", "not-yet"])
+                .ok();
+            node.wait_status("init-fails", &["Running", "Completed"]);
             node.finish();
         },
     );
