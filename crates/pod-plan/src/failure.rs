@@ -103,3 +103,57 @@ impl Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failed_start_says_what_the_kubelet_says_of_it() {
+        let text = || "why".to_owned();
+        for (failure, waiting, reasons) in [
+            (
+                Failure::ImageName(text()),
+                "InvalidImageName",
+                &["InspectFailed", "Failed"][..],
+            ),
+            (
+                Failure::ImageNeverPull(text()),
+                "ErrImageNeverPull",
+                &["ErrImageNeverPull", "Failed"],
+            ),
+            (
+                Failure::ImagePull(text()),
+                "ErrImagePull",
+                &["Failed", "Failed"],
+            ),
+            (
+                Failure::Config(text()),
+                "CreateContainerConfigError",
+                &["Failed"],
+            ),
+            (Failure::Create(text()), "CreateContainerError", &["Failed"]),
+            (Failure::Start(text()), "RunContainerError", &["Failed"]),
+            (
+                Failure::PostStart(text()),
+                POST_START,
+                &["FailedPostStartHook"],
+            ),
+            (Failure::Other(text()), "CreateContainerError", &["Failed"]),
+            (Failure::Interrupted, "CreateContainerError", &[]),
+        ] {
+            assert_eq!(failure.waiting().0, waiting);
+            let told = failure.events(ContainerKind::App, &"a".into(), &"busybox".into());
+            let told: Vec<&str> = told.iter().map(|e| e.reason.as_str()).collect();
+            assert_eq!(told, reasons, "{failure:?}");
+            assert_eq!(failure.problems(), [failure.text()]);
+        }
+        let volumes = Failure::Volumes(vec![
+            ("a".into(), "no".to_owned()),
+            ("b".into(), "none".to_owned()),
+        ]);
+        let each = ["volume \"a\": no", "volume \"b\": none"];
+        assert_eq!(volumes.problems(), each);
+        assert_eq!(volumes.text(), each.join("; "));
+    }
+}

@@ -55,3 +55,39 @@ impl Deletion {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_wishes_to_delete_the_one_that_ends_sooner_holds() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let first = Deletion {
+            at: at(100),
+            grace_seconds: 30,
+        };
+        for (second, grace_seconds, holds) in [
+            (100, 10, true),
+            (100, 0, true),
+            (120, 10, true),
+            (121, 10, false),
+            (100, 30, false),
+            (90, 30, false),
+            (100, 40, false),
+            // Sooner in all, but not a shorter grace.
+            (80, 40, false),
+        ] {
+            let newer = Deletion {
+                at: at(second),
+                grace_seconds,
+            };
+            let expect = if holds { newer } else { first };
+            assert_eq!(
+                first.shorten(at(second), grace_seconds),
+                expect,
+                "{second} {grace_seconds}"
+            );
+        }
+    }
+}

@@ -86,3 +86,85 @@ pub(super) fn label_key(text: &str) -> Vec<String> {
     }
     problems
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The beginning of each problem, up to its first comma or parenthesis.
+    fn short(problems: &[String]) -> Vec<&str> {
+        let of = |p: &'_ String| p.find([',', '(']).unwrap_or(p.len());
+        let cut = problems.iter().map(|p| p.split_at(of(p)).0.trim());
+        cut.collect()
+    }
+
+    const BAD_LABEL: &str =
+        "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-'";
+    const BAD_SUBDOMAIN: &str =
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters";
+    const BAD_NAME: &str = "name part must consist of alphanumeric characters";
+
+    #[test]
+    fn a_label_has_letters_digits_and_inner_hyphens_63_at_most() {
+        let long = |n| "a".repeat(n);
+        for (text, problems) in [
+            ("a".to_owned(), &[][..]),
+            ("0-a".to_owned(), &[]),
+            (long(63), &[]),
+            (long(64), &["must be no more than 63 characters"]),
+            (long(70), &["must be no more than 63 characters"]),
+            ("a.b".to_owned(), &["must not contain dots"]),
+            (String::new(), &[BAD_LABEL]),
+            ("-a".to_owned(), &[BAD_LABEL]),
+            ("a-".to_owned(), &[BAD_LABEL]),
+            ("aB".to_owned(), &[BAD_LABEL]),
+            ("a_b".to_owned(), &[BAD_LABEL]),
+            ("a..b".to_owned(), &[BAD_LABEL]),
+        ] {
+            assert_eq!(short(&dns_label(&text)), problems, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_subdomain_is_labels_between_dots_253_characters_at_most() {
+        let long = |n: usize| "a".repeat(n);
+        for (text, problems) in [
+            ("a.b-c.0".to_owned(), &[][..]),
+            (long(253), &[]),
+            (long(254), &["must be no more than 253 characters"]),
+            (long(300), &["must be no more than 253 characters"]),
+            ("a..b".to_owned(), &[BAD_SUBDOMAIN]),
+            (String::new(), &[BAD_SUBDOMAIN]),
+        ] {
+            assert_eq!(short(&dns_subdomain(&text)), problems, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_a_name_perhaps_behind_a_subdomain() {
+        let long = |n: usize| "a".repeat(n);
+        for (text, problems) in [
+            ("a".to_owned(), &[][..]),
+            ("My_name.1-x".to_owned(), &[]),
+            ("example.com/a".to_owned(), &[]),
+            (long(63), &[]),
+            (long(64), &["name part must be no more than 63 bytes"]),
+            (long(80), &["name part must be no more than 63 bytes"]),
+            ("-a".to_owned(), &[BAD_NAME]),
+            ("a-".to_owned(), &[BAD_NAME]),
+            ("a b".to_owned(), &[BAD_NAME]),
+            ("/a".to_owned(), &["prefix part must be non-empty"]),
+            ("a/".to_owned(), &["name part must be non-empty", BAD_NAME]),
+            (
+                format!("{}/a", long(254)),
+                &["prefix part must be no more than 253 bytes"],
+            ),
+            (
+                "a/b/c".to_owned(),
+                &["a valid label key must consist of alphanumeric characters"],
+            ),
+        ] {
+            assert_eq!(short(&label_key(&text)), problems, "{text:?}");
+        }
+    }
+}
