@@ -81,7 +81,9 @@ pub(crate) fn create(request: &Create, fds: Vec<OwnedFd>) -> Result<Done, Failur
             clamped: clamped.into_iter().collect(),
         })
     };
-    finish().inspect_err(|_| reap_all())
+    finish().inspect_err(|_| {
+        reap_all();
+    })
 }
 
 fn cgroup_path(spec: &Spec) -> Result<&Path, Failure> {
@@ -156,12 +158,13 @@ fn told(error: &dyn std::error::Error, report: &Report) -> String {
     }
 }
 
-/// Kills and reaps every child of this process: libcontainer leaves two zombies where it fails, and may leave an init at its barrier.
+/// Kills and reaps every child of this process: libcontainer leaves two zombies where it fails, and may leave an init at its barrier. Says
+/// whether all are gone.
 #[expect(
     clippy::disallowed_methods,
     reason = "/proc is the node's own here: no container can put a link there"
 )]
-fn reap_all() {
+pub(crate) fn reap_all() -> bool {
     let end = Instant::now() + REAP;
     loop {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -179,8 +182,9 @@ fn reap_all() {
                 }
                 std::thread::sleep(Duration::from_millis(1));
             }
+            Err(Errno::ECHILD) => return true,
             // What does not end in time is the supervisor's child once this process has ended.
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
+            Ok(WaitStatus::StillAlive) => return false,
             Ok(_) | Err(_) => {}
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::failure::{AtStep, Failure};
 use crate::identity::Handles;
+use crate::panics;
 use crate::program::Program;
 use libcontainer::oci_spec::runtime::{Process, Spec};
 use libcontainer::syscall::Syscall;
@@ -44,6 +45,11 @@ pub(crate) enum Streams {
 
 /// Becomes the program, or ends with the reason in the pipe.
 pub(crate) fn become_process(child: &Child, process: &Process, spec: &Spec) -> ! {
+    if let Ok(error) = child.error.try_clone() {
+        panics::tell_to(move |cause| {
+            let _ = (&error).write_all(cause.as_bytes());
+        });
+    }
     let text = match take_on(child, process, spec) {
         Ok(()) => child.program.run().to_string(),
         // The step is known where the text is read.

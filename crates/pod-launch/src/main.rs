@@ -24,6 +24,7 @@ mod failure;
 mod identity;
 mod joined;
 mod oom;
+mod panics;
 mod preflight;
 mod program;
 mod rootfs;
@@ -35,6 +36,7 @@ use pod_wire::launch::{LaunchReply, LaunchRequest};
 use rustix::fs::Mode;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 fn main() -> ExitCode {
     let Ok(socket) = process::inherited_fd(process::SOCKET_FD) else {
@@ -51,7 +53,8 @@ fn main() -> ExitCode {
         // Started ahead and not needed.
         return ExitCode::SUCCESS;
     };
-    let result = own.and_then(|()| carry_out(&bytes, fds));
+    let socket = Arc::new(socket);
+    let result = own.and_then(|()| carry_out(&bytes, fds, &socket));
     match answer(&socket, result) {
         Ok(()) => ExitCode::SUCCESS,
         // The supervisor is gone; the container will lack its start and be found by the recovery.
@@ -83,11 +86,28 @@ fn settle(socket: &OwnedFd) -> Result<(), Failure> {
     Ok(())
 }
 
-fn carry_out(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<Done, Failure> {
+fn carry_out(bytes: &[u8], fds: Vec<OwnedFd>, socket: &Arc<OwnedFd>) -> Result<Done, Failure> {
     match serde_json::from_slice(bytes).at("request", "reading it")? {
-        LaunchRequest::Create(request) => create::create(&request, fds),
-        LaunchRequest::Exec(request) => exec::exec(&request, fds),
+        LaunchRequest::Create(request) => {
+            answer_panics("create", socket);
+            create::create(&request, fds)
+        }
+        LaunchRequest::Exec(request) => {
+            answer_panics("exec", socket);
+            exec::exec(&request, fds)
+        }
     }
+}
+
+/// From here on a panic is a failure of that step.
+fn answer_panics(step: &'static str, socket: &Arc<OwnedFd>) {
+    let socket = Arc::clone(socket);
+    panics::tell_to(move |cause| {
+        // As long as something is left of it nothing has failed: the supervisor sees to what an end without an answer leaves.
+        if create::reap_all() {
+            let _ = answer(&socket, Err(Failure::new(step, cause)));
+        }
+    });
 }
 
 fn answer(socket: &OwnedFd, result: Result<Done, Failure>) -> std::io::Result<()> {

@@ -11,6 +11,7 @@
 )]
 
 mod create;
+mod errors;
 mod escapes;
 mod exec;
 mod hostile;

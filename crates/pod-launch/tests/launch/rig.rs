@@ -233,21 +233,67 @@ impl Rig {
         request: &LaunchRequest,
         fds: &[BorrowedFd<'_>],
     ) -> (LaunchReply, Vec<OwnedFd>) {
+        let (pid, ours) = self.spawn();
+        let answer = ask(&ours, request, fds);
+        assert_eq!(self.wait(pid), 0, "the launcher's own exit code");
+        answer
+    }
+
+    /// Starts a launcher; its pid, and our end of its socket.
+    fn spawn(&self) -> (i32, UnixStream) {
         let (ours, theirs) = UnixStream::pair().expect("a socket");
         // A launcher that was built so does without the protection that it is called by.
         let name = std::env::var("PODWRIGHT_WEAKENED").unwrap_or("podwright-launch".to_owned());
         let name = std::ffi::CString::new(name).expect("a name");
-        let pid = process::spawn(self.launcher.as_fd(), &name, theirs.as_fd())
-            .expect("the launcher starts");
-        drop(theirs);
-        frame::send(&ours, &serde_json::to_vec(request).expect("json"), fds)
-            .expect("it takes the request");
-        let (bytes, fds) = frame::recv(&ours)
-            .expect("it answers")
-            .expect("it answers before it ends");
-        let reply = serde_json::from_slice(&bytes).expect("an answer");
-        assert_eq!(self.wait(pid), 0, "the launcher's own exit code");
-        (reply, fds)
+        let pid = process::spawn(self.launcher.as_fd(), &name, theirs.as_fd());
+        (pid.expect("the launcher starts"), ours)
+    }
+
+    /// Creates a container while calls of the launcher fail as `inject` says, in the words of strace; also what strace has seen of them.
+    #[expect(
+        clippy::zombie_processes,
+        reason = "as every child of a rig it is waited for by its pid"
+    )]
+    pub(crate) fn create_failing(
+        &mut self,
+        plan: Plan,
+        inject: &str,
+    ) -> (Result<Container, (String, String)>, String) {
+        let bundle = &plan.request.bundle;
+        fs::write(bundle.join("config.json"), plan.config.to_string()).expect("config.json");
+        let (output, trace) = (bundle.join("output"), self.folder.join("trace"));
+        let out = File::create(&output).expect("the output file");
+        let null = File::open("/dev/null").expect("/dev/null");
+        let (launcher, socket) = self.spawn();
+        let strace = Command::new("strace")
+            .args(["-f", "-qq", "-b", "execve", "-e", inject, "-o"])
+            .arg(&trace)
+            .args(["-p", &launcher.to_string()])
+            .stdin(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("strace: these tests need it");
+        let end = Instant::now() + Duration::from_secs(20);
+        let status = format!("/proc/{launcher}/status");
+        while fs::read_to_string(&status).is_ok_and(|s| s.contains("TracerPid:\t0\n")) {
+            assert!(Instant::now() < end, "strace did not attach");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let request = LaunchRequest::Create(plan.request.clone());
+        let streams = [null.as_fd(), out.as_fd(), out.as_fd()];
+        let (reply, fds) = ask(&socket, &request, &streams);
+        let result = self.created(plan.request.id.clone(), output, reply, fds);
+        let code = self.wait(launcher);
+        assert!(
+            code <= 1,
+            "{inject}: the launcher ended with {code}: {result:?}"
+        );
+        // What waits at its barrier is let go.
+        let strace = i32::try_from(strace.id()).expect("a pid");
+        let pidfd = pidfd::open(strace).expect("strace is there until it is waited for");
+        let _ = pidfd::send_signal(&pidfd, 15);
+        self.wait(strace);
+        (result, fs::read_to_string(trace).expect("what strace saw"))
     }
 
     /// Creates a container, or says at which step and why not.
@@ -412,6 +458,21 @@ impl Rig {
             "a cgroup of the test is left"
         );
     }
+}
+
+/// Gives a launcher its one request, and takes its answer.
+fn ask(
+    socket: &UnixStream,
+    request: &LaunchRequest,
+    fds: &[BorrowedFd<'_>],
+) -> (LaunchReply, Vec<OwnedFd>) {
+    frame::send(socket, &serde_json::to_vec(request).expect("json"), fds)
+        .expect("it takes the request");
+    let (bytes, fds) = frame::recv(socket)
+        .expect("it answers")
+        .expect("it answers before it ends");
+    let reply = serde_json::from_slice(&bytes).expect("an answer");
+    (reply, fds)
 }
 
 /// Removes the cgroups of a run from every hierarchy.

@@ -259,11 +259,14 @@ impl Rig {
         let hit = killed() || injected.is_some();
         // One that only counts in memory cannot fail so: what comes of it says nothing but how a sudden end is survived.
         let possible = injected.is_none_or(|l| !l.contains("anon_inode:[eventfd]"));
-        // A launcher may: libcontainer ends its process where it cannot go on, which is why that is one of its own.
+        // A launcher kills what it forked, and tells a panic as the failure that it is.
+        let end = match who {
+            Who::Launcher => "+++ killed by SIGABRT",
+            Who::Daemon | Who::Supervisor => "+++ killed by",
+        };
         if errno.is_some()
             && possible
-            && *who != Who::Launcher
-            && let Some(line) = text.lines().find(|l| l.contains("+++ killed by"))
+            && let Some(line) = text.lines().find(|l| l.contains(end))
         {
             return Err(format!("an error was its end: {line}"));
         }
