@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 pub(super) const ATTACH: Duration = Duration::from_secs(10);
 
 /// Calls that change nothing outside of the process and wait for nobody, whatever their arguments. A kill at one of them leaves what a kill
-/// at the next other call leaves: descriptors, memory, detached mounts and own attributes go with the process.
-const OWN: &str = " brk mmap munmap mprotect madvise mremap rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack getpid gettid getppid \
+/// at the next other call leaves: descriptors, memory, detached mounts and own attributes go with the process. (Those that do so with some
+/// arguments only stand in [`changes`].)
+const OWN: &str = " brk munmap mprotect madvise mremap rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack getpid gettid getppid \
 getuid geteuid getgid getegid getgroups getcwd uname prctl arch_prctl set_tid_address set_robust_list rseq futex sched_getaffinity \
-sched_yield prlimit64 getrandom clock_gettime statfs fstatfs statx fstat newfstatat stat lstat access faccessat faccessat2 readlink \
-readlinkat getdents64 lseek pread64 close close_range dup dup2 dup3 fcntl pipe2 socket socketpair eventfd2 epoll_create1 epoll_ctl \
+sched_yield getrandom clock_gettime statfs fstatfs statx fstat newfstatat stat lstat access faccessat faccessat2 readlink \
+readlinkat getdents64 lseek pread64 close close_range dup dup2 dup3 pipe2 socket socketpair eventfd2 epoll_create1 epoll_ctl \
 timerfd_create timerfd_settime signalfd4 getsockopt setsockopt getsockname getpeername pidfd_open memfd_create umask chdir fchdir setns \
-unshare capget capset setgroups setuid setgid setresuid setresgid seccomp personality getxattr lgetxattr open_tree mount_setattr fsopen \
+unshare capget capset setgroups setuid setgid setresuid setresgid seccomp personality getxattr lgetxattr open_tree fsopen \
 sched_getparam sched_getscheduler getpriority sysinfo ";
 
 /// Calls that take what has come to the process itself. They wait only in a launcher: in the others epoll does.
@@ -164,16 +165,36 @@ fn changes(name: &str, arguments: &str, who: Who) -> bool {
     let word = format!(" {name} ");
     let first = arguments.split(',').next().unwrap_or_default();
     let open = |a: &str| a.contains("O_CREAT") || a.contains("O_TRUNC");
+    let signal = |at: usize| {
+        let word = arguments.split(',').nth(at)?;
+        Some(word.trim().trim_end_matches([')', ' ']))
+    };
     match name {
         "open" | "openat" | "openat2" => open(arguments),
-        // Of a file it gives what is there; of a pipe or a socket it waits.
-        "read" => !first.contains("</") && !first.contains("<anon_inode:"),
+        // Of a file it gives what is there; of a pipe, a socket or a terminal it waits, and takes.
+        "read" | "readv" => {
+            let plain = first.contains("</") && !first.contains("</dev/");
+            !plain && !first.contains("<anon_inode:")
+        }
+        // What is written to shared memory of a file is in the file, and no call shows it.
+        "mmap" => arguments.contains("MAP_SHARED") && arguments.contains("PROT_WRITE"),
+        // Limits of another process.
+        "prlimit64" => first != "0",
+        // A lock that is waited for; flags of what others have open too.
+        "fcntl" => [
+            "SETLKW",
+            "F_SETFL",
+            "F_SETLEASE",
+            "F_NOTIFY",
+            "F_SETPIPE_SZ",
+        ]
+        .iter()
+        .any(|a| arguments.contains(a)),
         // It wakes another thread of the same process.
         "write" => !first.contains("<anon_inode:[eventfd]>"),
-        "kill" | "tgkill" | "pidfd_send_signal" => {
-            arguments.split(',').nth(1).map(str::trim) != Some("0")
-        }
-        "ioctl" => !["TCGETS", "FIONBIO", "PIDFD_GET_INFO"]
+        "kill" | "pidfd_send_signal" => signal(1) != Some("0"),
+        "tgkill" => signal(2) != Some("0"),
+        "ioctl" => !["TCGETS", "PIDFD_GET_INFO"]
             .iter()
             .any(|a| arguments.contains(a)),
         _ if OWN.contains(&word) => false,
@@ -210,6 +231,31 @@ mod tests {
                 true,
             ),
             ("recvmsg(4<socket:[1]>, {...}, 0) = 5", false),
+            ("read(7</dev/pts/ptmx>, \"x\", 10) = 1", true),
+            ("read(7<anon_inode:[timerfd]>, \"x\", 8) = 8", false),
+            (
+                "mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7f",
+                false,
+            ),
+            (
+                "mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_SHARED, 3</x>, 0) = 0x7f",
+                true,
+            ),
+            ("prlimit64(0, RLIMIT_NOFILE, NULL, {...}) = 0", false),
+            ("prlimit64(77, RLIMIT_NOFILE, {...}, NULL) = 0", true),
+            ("fcntl(4</x>, F_SETFD, FD_CLOEXEC) = 0", false),
+            ("fcntl(4</x>, F_SETLK, {...}) = 0", false),
+            ("fcntl(4</x>, F_SETLKW, {...}) = 0", true),
+            ("fcntl(4<pipe:[1]>, F_SETFL, O_RDONLY|O_NONBLOCK) = 0", true),
+            ("ioctl(4<socket:[1]>, FIONBIO, [1]) = 0", true),
+            (
+                "mount_setattr(5</>, \"\", AT_EMPTY_PATH, {...}, 32) = 0",
+                true,
+            ),
+            ("kill(5, 0) = 0", false),
+            ("kill(5, SIGKILL) = 0", true),
+            ("tgkill(5, 6, 0) = 0", false),
+            ("tgkill(5, 0, SIGKILL) = 0", true),
             ("epoll_wait(4<anon_inode:[eventpoll]>, [], 1, 0) = 0", true),
             ("somethingnew(1) = 0", true),
         ] {
