@@ -15,7 +15,7 @@ use pod_model::ids::{ContainerId, PodRef, PodUid, SandboxId};
 use pod_model::runtime::Exit;
 use pod_oci::NodeFacts;
 use pod_sys::pidfd::{self, Outcome};
-use pod_wire::supervisor::{Event, ExitRecord, RequestBody};
+use pod_wire::supervisor::{Descriptor, Event, ExitRecord, RequestBody};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -347,11 +347,22 @@ pub(crate) struct Link {
 }
 
 impl Notices for Link {
-    fn event(&self, event: Event) {
+    fn event(&self, event: Event, fds: Vec<OwnedFd>) {
         let Some(node) = self.node.upgrade() else {
             return;
         };
         match event {
+            Event::Made { id, descriptors } => {
+                let keep = Keep::new(&descriptors, fds, Descriptor::Process);
+                let mut state = node.state();
+                if self.sandbox == id.as_str() {
+                    if let Some(found) = state.sandbox_mut(&self.pod, &self.sandbox) {
+                        found.keep = keep;
+                    }
+                } else if let Some(found) = state.container_mut(&self.pod, &ContainerId::new(id)) {
+                    found.keep(keep);
+                }
+            }
             Event::Exited(record) if self.sandbox == record.id.as_str() => {
                 node.pause_ended(&self.pod, &self.sandbox, &record);
             }

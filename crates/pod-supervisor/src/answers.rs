@@ -22,8 +22,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How long no connection is taken after there was no descriptor for one: it would be told again and again that one waits.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
-/// The version from which on a peer knows events of logs.
-const KNOWS_LOGS: u32 = 2;
+/// The version from which on a peer knows events of logs, and of containers that are made.
+const KNOWS_MORE: u32 = 2;
 
 /// So many ends of exec'd processes are kept for a node daemon that comes.
 const MOST_UNTOLD: usize = 1000;
@@ -209,16 +209,10 @@ impl Supervisor {
     /// Tells something to every connection that has said hello.
     pub(crate) fn tell(&mut self, event: Event) {
         let least = match event {
-            Event::Log { .. } => KNOWS_LOGS,
+            Event::Log { .. } | Event::Made { .. } => KNOWS_MORE,
             _ => 0,
         };
-        let knows = |h: &Hello| h.version >= least;
-        let greeted: Vec<u32> = self
-            .connections
-            .iter()
-            .filter(|(_, c)| c.hello.as_ref().is_some_and(knows))
-            .map(|(n, _)| *n)
-            .collect();
+        let greeted = self.greeted(least);
         // The ends of containers are in the state that a daemon asks for; those of execs are nowhere else.
         if greeted.is_empty() && matches!(event, Event::ExecExited { .. }) {
             if self.untold.len() < MOST_UNTOLD {
@@ -230,6 +224,28 @@ impl Supervisor {
         for number in greeted {
             self.send(number, serde_json::to_vec(&message), Vec::new());
         }
+    }
+
+    /// Gives every connection what is to be held of a container. Before it runs: what is on its way when this process is killed still
+    /// arrives.
+    pub(crate) fn hand_over(&mut self, id: &str) {
+        let whose = Descriptors::Container(id.to_owned());
+        for number in self.greeted(KNOWS_MORE) {
+            let (descriptors, fds) = self.descriptors(&whose).into_iter().unzip();
+            let message = FromSupervisor::Event(Event::Made {
+                id: id.to_owned(),
+                descriptors,
+            });
+            self.send(number, serde_json::to_vec(&message), fds);
+        }
+    }
+
+    /// Connections whose peer has said hello, with at least that version.
+    fn greeted(&self, least: u32) -> Vec<u32> {
+        let knows = |h: &Hello| h.version >= least;
+        let greeted = self.connections.iter();
+        let greeted = greeted.filter(|(_, c)| c.hello.as_ref().is_some_and(knows));
+        greeted.map(|(n, _)| *n).collect()
     }
 
     /// Goes on sending what is queued for a connection.

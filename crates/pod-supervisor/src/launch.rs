@@ -478,12 +478,14 @@ impl Supervisor {
     fn enter_created(&mut self, number: u32) -> Result<(), Failure> {
         self.write_down(number)
             .map_err(|e| failure("record", e.to_string()))?;
-        match self.containers.get(&number) {
-            Some(container) if container.started_at.is_some() => {
-                let_go(&container.state_dir).map_err(|e| failure("start", e))
-            }
-            _ => Ok(()),
-        }
+        let container = self.containers.get(&number);
+        let Some(container) = container.filter(|c| c.started_at.is_some()) else {
+            return Ok(());
+        };
+        let (id, state_dir) = (container.id.clone(), container.state_dir.clone());
+        // Else nobody but us could say how it ends, until its start is answered.
+        self.hand_over(&id);
+        let_go(&state_dir).map_err(|e| failure("start", e))
     }
 
     /// Lets a created container go. Asked again, it answers as before.

@@ -37,7 +37,7 @@ use launcher::Launchers;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use pod_sys::{process, socket};
-use poll::{Poller, Timers, Token};
+use poll::{Poller, Token};
 use records::Place;
 use rustix::fs::{FlockOperation, Mode};
 use state::Supervisor;
@@ -92,18 +92,15 @@ fn run() -> Result<(), String> {
     let path = arguments.dir.join("supervisor.sock");
     let bound = socket::bind(&path).and_then(|l| l.set_nonblocking(true).map(|()| l));
     let listener = bound.map_err(why(path.display()))?;
-    let (poll, timers) = Poller::new()
-        .and_then(|poll| Timers::new().map(|timers| (poll, timers)))
-        .map_err(why("epoll"))?;
+    let poll = Poller::new().map_err(why("epoll"))?;
     poll.watch(&signals, Token::Signals)
         .and_then(|()| poll.watch(&listener, Token::Listener))
-        .and_then(|()| poll.watch(&timers, Token::Timer))
         .map_err(why("epoll"))?;
     // Its folder may be moved or unmounted; everything has absolute paths.
     std::env::set_current_dir("/").map_err(why("/"))?;
 
     let launchers = Launchers::new(launcher, arguments.launcher_ahead);
-    let mut supervisor = Supervisor::new(place, poll, timers, listener, launchers);
+    let mut supervisor = Supervisor::new(place, poll, listener, launchers);
     if arguments.adopt {
         let mut all = Held::default();
         for (name, fd) in held {

@@ -13,6 +13,9 @@ const TURNS: usize = 4;
 /// Most that a pipe can hold (`fs.pipe-max-size`'s default), so most that was written before the end of a container was seen.
 const DRAINED: usize = 1 << 20;
 
+/// A container that has printed nothing for so long is quiet.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// How soon a log that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -33,7 +36,16 @@ impl Supervisor {
                 }
             }
         }
+        self.timers.after(Due::Quiet(number), QUIET);
         self.look_at_log(number);
+    }
+
+    /// A container has printed nothing for a while.
+    pub(crate) fn quiet(&mut self, number: u32) {
+        let container = self.containers.get_mut(&number);
+        if let Some(log) = container.and_then(|c| c.output.log.as_mut()) {
+            log.rest();
+        }
     }
 
     /// Tries again what a log could not take.
@@ -73,6 +85,7 @@ impl Supervisor {
     /// and log. Gives the number of lines that were lost.
     pub(crate) fn drain(&mut self, number: u32) -> u64 {
         self.timers.cancel(Due::Log(number));
+        self.timers.cancel(Due::Quiet(number));
         let Some(container) = self.containers.get_mut(&number) else {
             return 0;
         };

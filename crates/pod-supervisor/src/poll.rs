@@ -1,7 +1,7 @@
-//! The one place where the program waits: epoll over descriptors, each with a token, and one timerfd for all deadlines.
+//! The one place where the program waits: epoll over descriptors, each with a token, until the first deadline.
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use rustix::time::Timespec;
 use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
@@ -15,8 +15,6 @@ pub(crate) enum Token {
     Signals,
     /// Somebody connects.
     Listener,
-    /// A deadline passed.
-    Timer,
     /// A node daemon's socket.
     Connection(u32),
     /// A launcher's socket.
@@ -38,7 +36,6 @@ impl Token {
         let (kind, number) = match self {
             Self::Signals => (0, 0),
             Self::Listener => (1, 0),
-            Self::Timer => (2, 0),
             Self::Connection(n) => (3, n),
             Self::LaunchSocket(n) => (4, n),
             Self::LaunchProcess(n) => (5, n),
@@ -55,7 +52,6 @@ impl Token {
         Some(match value >> 32 {
             0 => Self::Signals,
             1 => Self::Listener,
-            2 => Self::Timer,
             3 => Self::Connection(number),
             4 => Self::LaunchSocket(number),
             5 => Self::LaunchProcess(number),
@@ -70,6 +66,9 @@ impl Token {
 
 /// Most events taken from the kernel at once.
 const BATCH: usize = 16;
+
+/// Longest wait in s: the kernel takes as many milliseconds as an `int` holds. Who wakes too early waits again.
+const LONGEST: i64 = 1_000_000;
 
 /// epoll, level-triggered: what is not taken now is told again.
 #[derive(Debug)]
@@ -107,10 +106,15 @@ impl Poller {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
-    /// Waits until something is ready.
-    pub(crate) fn wait(&self) -> io::Result<Vec<Token>> {
+    /// Waits until something is ready, at most so long; without a limit for ever.
+    pub(crate) fn wait(&self, most: Option<Duration>) -> io::Result<Vec<Token>> {
         let mut space = [MaybeUninit::<Event>::uninit(); BATCH];
-        match epoll::wait(&self.epoll, &mut space[..], None) {
+        // The kernel takes milliseconds: rounded up, so that what is due then is.
+        let most = most.map(|most| Timespec {
+            tv_sec: most.as_secs().try_into().unwrap_or(LONGEST).min(LONGEST),
+            tv_nsec: most.subsec_nanos().into(),
+        });
+        match epoll::wait(&self.epoll, &mut space[..], most.as_ref()) {
             Ok((events, _)) => Ok(events
                 .iter()
                 .filter_map(|e| Token::from_u64(e.data.u64()))
@@ -136,27 +140,17 @@ pub(crate) enum Due {
     Launcher,
     /// Connections are taken again, after there was no descriptor for one.
     Accept,
+    /// A container has printed nothing for a while: what its log holds open for more is closed.
+    Quiet(u32),
 }
 
-/// Deadlines, at most one for each thing that is due. One timerfd serves them all; with none it is off.
-#[derive(Debug)]
-pub(crate) struct Timers {
-    fd: OwnedFd,
-    at: BTreeMap<Due, Instant>,
-}
+/// Deadlines, at most one for each thing that is due.
+#[derive(Debug, Default)]
+pub(crate) struct Timers(BTreeMap<Due, Instant>);
 
 impl Timers {
-    pub(crate) fn new() -> io::Result<Self> {
-        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-        Ok(Self {
-            fd: rustix::time::timerfd_create(TimerfdClockId::Monotonic, flags)?,
-            at: BTreeMap::new(),
-        })
-    }
-
     pub(crate) fn set(&mut self, due: Due, at: Instant) {
-        self.at.insert(due, at);
-        self.arm();
+        self.0.insert(due, at);
     }
 
     pub(crate) fn after(&mut self, due: Due, delay: Duration) {
@@ -164,7 +158,7 @@ impl Timers {
     }
 
     pub(crate) fn get(&self, due: Due) -> Option<Instant> {
-        self.at.get(&due).copied()
+        self.0.get(&due).copied()
     }
 
     /// When it is due, in ns of CLOCK_MONOTONIC: a time that another process understands, until reboot.
@@ -182,56 +176,31 @@ impl Timers {
     }
 
     pub(crate) fn cancel(&mut self, due: Due) {
-        if self.at.remove(&due).is_some() {
-            self.arm();
-        }
+        self.0.remove(&due);
+    }
+
+    /// How long until the first of them; `None` where there is none.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let first = self.0.values().min()?;
+        Some(first.saturating_duration_since(Instant::now()))
     }
 
     /// What is due now; it is not due again.
     pub(crate) fn take_due(&mut self) -> Vec<Due> {
-        let mut ticks = [0; 8];
-        // Only to make the descriptor quiet; how often it fired says nothing.
-        let _ = rustix::io::read(&self.fd, &mut ticks);
+        if self.0.is_empty() {
+            return Vec::new();
+        }
         let now = Instant::now();
         let due: Vec<Due> = self
-            .at
+            .0
             .iter()
             .filter(|(_, at)| **at <= now)
             .map(|(due, _)| *due)
             .collect();
         for item in &due {
-            self.at.remove(item);
+            self.0.remove(item);
         }
-        self.arm();
         due
-    }
-
-    fn arm(&self) {
-        let left = self.at.values().min().map(|at| {
-            // Zero would turn the timer off.
-            at.saturating_duration_since(Instant::now())
-                .max(Duration::from_nanos(1))
-        });
-        let zero = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let value = left.map_or(zero, |left| Timespec {
-            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        });
-        let spec = Itimerspec {
-            it_interval: zero,
-            it_value: value,
-        };
-        // It can fail only for values out of range, which these are not.
-        let _ = rustix::time::timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &spec);
-    }
-}
-
-impl AsFd for Timers {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.fd.as_fd()
     }
 }
 
@@ -250,7 +219,6 @@ mod tests {
         let all = [
             Token::Signals,
             Token::Listener,
-            Token::Timer,
             Token::Connection(1),
             Token::LaunchSocket(2),
             Token::LaunchProcess(3),
@@ -267,10 +235,10 @@ mod tests {
 
     #[test]
     fn a_deadline_is_handed_over_as_a_time_of_the_monotonic_clock() {
-        let mut timers = Timers::new().unwrap();
+        let mut timers = Timers::default();
         timers.after(Due::Kill(1), Duration::from_secs(60));
         let at = timers.monotonic(Due::Kill(1)).unwrap();
-        let mut successor = Timers::new().unwrap();
+        let mut successor = Timers::default();
         successor.set_monotonic(Due::Kill(7), at);
         let (old, new) = (timers.get(Due::Kill(1)), successor.get(Due::Kill(7)));
         let apart = new.unwrap().max(old.unwrap()) - new.unwrap().min(old.unwrap());
@@ -283,14 +251,17 @@ mod tests {
     #[test]
     fn a_deadline_fires_once_and_a_cancelled_one_never() {
         let poll = Poller::new().unwrap();
-        let mut timers = Timers::new().unwrap();
-        poll.watch(&timers, Token::Timer).unwrap();
+        let mut timers = Timers::default();
+        assert_eq!((timers.left(), timers.take_due()), (None, vec![]));
         timers.after(Due::Kill(1), Duration::from_millis(5));
         timers.after(Due::Log(1), Duration::from_millis(5));
         timers.after(Due::Kill(2), Duration::from_secs(60));
         timers.cancel(Due::Log(1));
-        assert_eq!(poll.wait().unwrap(), [Token::Timer]);
+        let set = Instant::now();
+        assert_eq!(poll.wait(timers.left()).unwrap(), []);
+        // It does not wake before: it would find nothing due, and wait again.
         assert_eq!(timers.take_due(), [Due::Kill(1)]);
+        assert!(set.elapsed() < Duration::from_secs(30));
         assert_eq!(timers.take_due(), []);
         assert!(timers.get(Due::Kill(2)).is_some() && timers.get(Due::Kill(1)).is_none());
     }

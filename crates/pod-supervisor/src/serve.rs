@@ -27,12 +27,11 @@ impl Supervisor {
     pub(crate) fn serve(&mut self, signals: &SignalFd) -> io::Result<()> {
         let mut strangers = false;
         while !self.ended {
-            let events = self.poll.wait()?;
+            let events = self.poll.wait(self.timers.left())?;
             for token in events {
                 match token {
                     Token::Signals => strangers |= drain_signals(signals),
                     Token::Listener => self.accept(),
-                    Token::Timer => self.deadlines(),
                     Token::Connection(n) => self.requests(n),
                     Token::LaunchSocket(n) => self.launch_ready(n),
                     Token::LaunchProcess(n) => self.launch_ended(n),
@@ -42,6 +41,7 @@ impl Supervisor {
                     Token::Stderr(n) => self.pump(n, Which::Stderr),
                 }
             }
+            self.deadlines();
             if strangers {
                 strangers = !self.reap_strangers();
             }
@@ -62,6 +62,7 @@ impl Supervisor {
                 Due::Log(n) => self.retry_log(n),
                 Due::Launcher => self.launchers.let_go(),
                 Due::Accept => self.accept_again(),
+                Due::Quiet(n) => self.quiet(n),
             }
         }
     }

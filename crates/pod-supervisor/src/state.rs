@@ -207,7 +207,6 @@ impl Supervisor {
     pub(crate) fn new(
         place: Place,
         poll: Poller,
-        timers: Timers,
         listener: UnixListener,
         launchers: Launchers,
     ) -> Self {
@@ -217,7 +216,7 @@ impl Supervisor {
             place,
             spare,
             poll,
-            timers,
+            timers: Timers::default(),
             listener,
             launchers,
             next: 0,

@@ -476,3 +476,33 @@ fn a_launcher_that_waits_ahead_is_used_and_let_go() {
     until("none waits when nothing follows", || waiting() == 0);
     assert_eq!(pod.run("later", "exit 4").code, 4);
 }
+
+#[test]
+fn a_container_that_is_quiet_costs_four_descriptors_and_one_that_prints_no_more_than_three_more() {
+    let mut pod = Sandbox::new("few");
+    let held = |pid: u32| fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let pid = pod.child.id();
+    let alone = held(pid);
+    assert!(alone <= 10, "{alone} descriptors without any container");
+    let print = pod.dir.join("print");
+    let script = format!(
+        "echo out; echo err >&2; while [ ! -e {0} ]; do sleep 0.05; done; \
+         while [ -e {0} ]; do echo more; echo more >&2; sleep 0.02; done; exec sleep 100",
+        print.display()
+    );
+    let container = pod.container("c1", &script);
+    pod.node.ok(RequestBody::CreateAndStart(container));
+    until("it has printed", || pod.log("c1").contains("err"));
+    // Its pidfd, its two pipes and its log. (A launcher that waits ahead has two more, for a second.)
+    let quiet = || held(pid) == alone + 4;
+    until("what it needs to print is closed", quiet);
+    fs::write(&print, "").unwrap();
+    let before = pod.log("c1").len();
+    until("it prints again", || pod.log("c1").len() > before + 1000);
+    let most = held(pid);
+    assert!(most <= alone + 7, "{most} descriptors while it prints");
+    fs::remove_file(&print).unwrap();
+    until("it is quiet again", quiet);
+    let whole = pod.log("c1");
+    assert!(whole.lines().all(|l| l.contains(" F ")), "{whole}");
+}

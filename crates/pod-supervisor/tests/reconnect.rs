@@ -15,7 +15,8 @@ mod common;
 use common::{Sandbox, until};
 use pod_sys::frame;
 use pod_wire::VERSION;
-use pod_wire::supervisor::{Hello, ReplyBody, RequestBody};
+use pod_wire::supervisor::{Descriptor, Event, FromSupervisor, Hello, ReplyBody, RequestBody};
+use rustix::event::{PollFd, PollFlags, poll};
 use std::fs;
 
 fn state(body: ReplyBody) -> Vec<(String, Option<i32>)> {
@@ -130,4 +131,29 @@ fn what_a_killed_node_had_asked_for_is_made_before_the_next_one_is_told_the_stat
     let mut next = pod.connect(2);
     let (body, _) = next.ok(RequestBody::State);
     assert_eq!(state(body), [("c1".to_owned(), None)]);
+}
+
+#[test]
+fn what_is_to_be_held_of_a_container_comes_before_its_start_is_answered() {
+    let mut pod = Sandbox::new("made");
+    let container = pod.container("c1", "exit 37");
+    let id = pod.node.ask(RequestBody::CreateAndStart(container));
+    let (bytes, mut fds) = pod.node.frame().expect("an event");
+    let event = match serde_json::from_slice(&bytes).unwrap() {
+        FromSupervisor::Event(event) => event,
+        FromSupervisor::Reply(reply) => panic!("{reply:?}"),
+    };
+    let descriptors = vec![Descriptor::Process, Descriptor::Stdout, Descriptor::Stderr];
+    assert_eq!(fds.len(), descriptors.len());
+    let made = Event::Made {
+        id: "c1".to_owned(),
+        descriptors,
+    };
+    assert_eq!(event, made);
+    assert!(pod.node.answer(id).0.is_ok());
+    assert_eq!(pod.node.exited("c1").code, 37);
+    // It is the process's own: it says that it has ended.
+    let pidfd = fds.remove(0);
+    let mut ended = [PollFd::new(&pidfd, PollFlags::IN)];
+    assert_eq!(poll(&mut ended, None), Ok(1));
 }

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,21 +105,30 @@ pub fn outcome(pidfd: impl AsFd, pid: i32) -> io::Result<Outcome> {
         }
     }
     // Between the moment when somebody has begun to reap it and the one when the kernel keeps its status, /proc still shows it.
-    for _ in 0..REAPING {
+    let end = Instant::now() + REAPING;
+    loop {
         let reaped = !std::path::Path::new(&format!("/proc/{pid}")).exists();
         if let Some(raw) = exit_info(pidfd.as_fd()) {
             return Ok(Outcome::Exited(Status::from_wait(raw)));
         }
-        if reaped {
-            break;
+        if reaped || Instant::now() > end {
+            return Ok(Outcome::Unknown);
         }
-        std::thread::yield_now();
+        // Its end as a zombie wakes whoever waits for it (Linux 6.9); before, it is looked for.
+        let mut gone = [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::empty())];
+        poll(&mut gone, Some(&LOOK))?;
     }
-    Ok(Outcome::Unknown)
 }
 
-/// So often is looked whether a process that is being reaped is gone: that takes microseconds, and its pid may mean another one by then.
-const REAPING: usize = 1000;
+/// How long a process that is being reaped is waited for. It takes microseconds, but who reaps it may have to wait for a processor; and by
+/// then its pid may mean another one.
+const REAPING: Duration = Duration::from_secs(2);
+
+/// How long is waited between two looks.
+const LOOK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 5_000_000,
+};
 
 /// Reaps that child if it has ended, whatever its status.
 pub fn reap(pid: i32) {

@@ -15,7 +15,8 @@ pub mod verify;
 
 /// Version of the protocol; a peer takes this one and the one before.
 ///
-/// 2: descriptors that come with an answer are named in it; [`supervisor::RequestBody::Hold`], [`supervisor::Event::Log`].
+/// 2: descriptors that come with an answer are named in it; [`supervisor::RequestBody::Hold`], [`supervisor::Event::Log`],
+/// [`supervisor::Event::Made`].
 pub const VERSION: u32 = 2;
 
 /// Longest frame in bytes; what is larger travels as a memfd.

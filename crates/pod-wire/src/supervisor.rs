@@ -258,6 +258,14 @@ pub enum Event {
         /// Lines dropped so far.
         dropped_lines: u64,
     },
+    /// A container is made and about to be let go. What comes with it is to be held for a successor; the answer to its start has the same
+    /// again, but this supervisor may be killed between the two. Told to peers of version 2 on.
+    Made {
+        /// Which container.
+        id: String,
+        /// What comes with it, in this order.
+        descriptors: Vec<Descriptor>,
+    },
 }
 
 /// Every frame from supervisor to node after its hello.

@@ -5,7 +5,7 @@ use pod_driver::host::{HostError, HostErrorKind};
 use pod_model::ids::CgroupPath;
 use pod_sys::pidfd;
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -157,8 +157,16 @@ fn tree(folder: &Path) -> Vec<PathBuf> {
     let mut out = Vec::new();
     let mut next = vec![(folder.to_owned(), 0)];
     while let Some((at, depth)) = next.pop() {
-        let Ok(entries) = std::fs::read_dir(&at) else {
-            continue;
+        let entries = match std::fs::read_dir(&at) {
+            Ok(entries) => entries,
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                continue;
+            }
+            // It is there: who removes it must not take it for gone.
+            Err(_) => {
+                out.push(at);
+                continue;
+            }
         };
         if depth < DEEPEST {
             let folders = entries

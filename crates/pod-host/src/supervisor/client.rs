@@ -14,8 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Who is told what a supervisor says unasked. Called in order, from the connection's task: must not wait.
 pub(crate) trait Notices: Send + 'static {
-    /// Something happened.
-    fn event(&self, event: Event);
+    /// Something happened; `fds` came with it.
+    fn event(&self, event: Event, fds: Vec<OwnedFd>);
 
     /// The connection has ended without having been closed by this side. Not told of one on which no request was ever answered: who asked
     /// knows.
@@ -118,8 +118,12 @@ impl Connection {
     async fn serve(mut self, mut asked: mpsc::UnboundedReceiver<Ask>, notices: impl Notices) {
         let mut open = true;
         loop {
-            if self.flush().is_err() {
-                break;
+            if let Err(e) = self.flush() {
+                if e.kind() != io::ErrorKind::BrokenPipe {
+                    break;
+                }
+                // The peer has gone. What it said before is still to be read, and then its end.
+                self.writer = FrameWriter::new();
             }
             let interest = match self.writer.is_empty() {
                 true => Interest::READABLE,
@@ -208,7 +212,7 @@ impl Connection {
                 continue;
             }
             match serde_json::from_slice(&frame.bytes)? {
-                FromSupervisor::Event(event) => notices.event(event),
+                FromSupervisor::Event(event) => notices.event(event, frame.fds),
                 FromSupervisor::Reply(reply) => {
                     self.serves = true;
                     if let Some(answer) = self.waiting.remove(&reply.id) {
@@ -232,8 +236,8 @@ mod tests {
     struct Told(std_mpsc::Sender<String>);
 
     impl Notices for Told {
-        fn event(&self, event: Event) {
-            let _ = self.0.send(format!("{event:?}"));
+        fn event(&self, event: Event, fds: Vec<OwnedFd>) {
+            let _ = self.0.send(format!("{event:?} {}", fds.len()));
         }
 
         fn lost(&self) {

@@ -7,9 +7,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
-use tokio::process::Child;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// File in a sandbox's folder for what a supervisor says before its protocol is up.
 pub(crate) const LAST_WORDS: &str = "supervisor.err";
@@ -22,12 +22,45 @@ static STARTING: Mutex<()> = Mutex::new(());
 pub(crate) struct Started {
     /// The first connection to it.
     pub(crate) socket: UnixStream,
-    /// To be waited for, or a zombie is left of it.
-    pub(crate) child: Child,
+    /// To be left to itself, or ended: see there.
+    pub(crate) child: Running,
 }
 
-/// Starts a supervisor for the sandbox in `dir`, with an empty environment and nothing open but the two descriptors that it is given. In a
-/// tokio runtime.
+/// The process of a supervisor. (Not one of tokio's: where that cannot watch a process it has started, it gives an error, and nobody knows
+/// the process.)
+#[derive(Debug)]
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// Has it reaped whenever it ends; how it ended says nothing. In a tokio runtime.
+    pub(crate) fn leave(mut self) {
+        match signal(SignalKind::child()) {
+            Ok(mut children) => {
+                tokio::spawn(async move {
+                    // Listened for from before the first look on; `None`: the runtime ends.
+                    while let Ok(None) = self.0.try_wait() {
+                        if children.recv().await.is_none() {
+                            break;
+                        }
+                    }
+                });
+            }
+            // A thread waits. Without that too it is reaped by whoever reaps after this daemon.
+            Err(_) => {
+                let waits = std::thread::Builder::new().name("reaper".to_owned());
+                let _ = waits.spawn(move || self.0.wait());
+            }
+        }
+    }
+
+    /// Ends it: it does not speak with us, and nobody else would know of it. It may be killed at any moment.
+    pub(crate) fn end(mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a supervisor for the sandbox in `dir`, with an empty environment and nothing open but the two descriptors that it is given.
 pub(crate) fn start(
     program: &Path,
     dir: &Path,
@@ -55,7 +88,7 @@ pub(crate) fn start(
     if launcher_ahead {
         command.arg("--launcher-ahead");
     }
-    let child = tokio::process::Command::from(command).spawn()?;
+    let child = Running(command.spawn()?);
     drop((launch, theirs));
     drop(guard);
     Ok(Started {
@@ -64,8 +97,7 @@ pub(crate) fn start(
     })
 }
 
-/// Starts a successor of a supervisor that is dead, in the same folder. `held`: what it gets of the predecessor's processes, by name. In a
-/// tokio runtime.
+/// Starts a successor of a supervisor that is dead, in the same folder. `held`: what it gets of the predecessor's processes, by name.
 pub(crate) fn succeed(
     program: &Path,
     dir: &Path,
@@ -97,7 +129,7 @@ pub(crate) fn succeed(
         fds.push(fd);
     }
     process::pass_descriptors(&mut command, fds)?;
-    let child = tokio::process::Command::from(command).spawn()?;
+    let child = Running(command.spawn()?);
     Ok(Started {
         socket: ours,
         child,

@@ -13,6 +13,7 @@ use pod_driver::host::HostResult;
 use pod_model::ids::{CgroupPath, PodRef};
 use pod_wire::supervisor::{Event, RequestBody};
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +85,7 @@ pub(crate) async fn end(
 struct Deaf;
 
 impl Notices for Deaf {
-    fn event(&self, _: Event) {}
+    fn event(&self, _: Event, _: Vec<OwnedFd>) {}
 
     fn lost(&self) {}
 }

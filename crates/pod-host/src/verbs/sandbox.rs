@@ -177,16 +177,19 @@ async fn begin(
         })
         .await??
     };
-    let mut supervisor = started.child;
-    // Reaped whenever it ends; how it ended says nothing.
-    tokio::spawn(async move { supervisor.wait().await });
     let client = Client::new(
         started.socket,
         node.options.generation,
         node.link(&pod, &id),
-    )
-    .at(KIND, "sandbox: speaking to the supervisor")?;
-    let client = Arc::new(client);
+    );
+    let client = match client {
+        Ok(client) => Arc::new(client),
+        Err(e) => {
+            blocking(move || started.child.end()).await?;
+            return Err(e).at(KIND, "sandbox: speaking to the supervisor");
+        }
+    };
+    started.child.leave();
     {
         let mut state = node.state();
         let sandbox = SandboxState {

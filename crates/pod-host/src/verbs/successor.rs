@@ -72,7 +72,7 @@ pub(crate) async fn link(
 
 async fn succeed(node: &Arc<Node>, dir: &SandboxDir, pod: &PodUid, id: &SandboxId) -> Found {
     // Without it there is nothing to take over.
-    if !dir.supervised().is_dir() {
+    if matches!(dir.supervised().try_exists(), Ok(false)) {
         return Found::Nobody;
     }
     for _ in 0..SUCCESSORS {
@@ -91,12 +91,12 @@ async fn succeed(node: &Arc<Node>, dir: &SandboxDir, pod: &PodUid, id: &SandboxI
             tokio::time::sleep(PAUSE).await;
             continue;
         };
-        let mut child = started.child;
-        // Reaped whenever it ends; how it ended says nothing.
-        tokio::spawn(async move { child.wait().await });
         if let Some((client, states)) = ask_state(node, started.socket, pod, id).await {
+            started.child.leave();
             return Found::Lives(client, states);
         }
+        // It only fails when the runtime ends.
+        let _ = blocking(move || started.child.end()).await;
     }
     Found::Nobody
 }

@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes of one mark in the file.
 const SLOT: usize = 128;
@@ -42,7 +42,9 @@ pub(crate) struct Pending {
 /// The file: two slots written in turn, so that one is whole whatever happens to the other.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    file: File,
+    path: PathBuf,
+    /// Open while marks are being written.
+    file: Option<File>,
     sequence: u64,
 }
 
@@ -51,7 +53,7 @@ impl Journal {
     pub(crate) fn make(path: &Path) -> io::Result<Self> {
         let file = open(path, true)?;
         file.write_all_at(&[0; 2 * SLOT], 0)?;
-        Ok(Self { file, sequence: 0 })
+        Ok(Self::on(path, file, 0))
     }
 
     /// Opens one that a predecessor has written, with its last mark.
@@ -71,16 +73,32 @@ impl Journal {
         }
         let (sequence, mark) = best.unzip();
         let sequence = sequence.unwrap_or(0);
-        Ok((Self { file, sequence }, mark))
+        Ok((Self::on(path, file, sequence), mark))
+    }
+
+    fn on(path: &Path, file: File, sequence: u64) -> Self {
+        Self {
+            path: path.to_owned(),
+            file: Some(file),
+            sequence,
+        }
     }
 
     /// Writes a mark. A failure costs only exactness after this process was killed.
     pub(crate) fn write(&mut self, mark: &Mark) {
         self.sequence += 1;
         let bytes = encode(self.sequence, mark);
-        let _ = self
-            .file
-            .write_all_at(&bytes, (self.sequence % 2) * SLOT as u64);
+        if self.file.is_none() {
+            self.file = open(&self.path, false).ok();
+        }
+        if let Some(file) = &self.file {
+            let _ = file.write_all_at(&bytes, (self.sequence % 2) * SLOT as u64);
+        }
+    }
+
+    /// Closes the file until the next mark.
+    pub(crate) fn rest(&mut self) {
+        self.file = None;
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) enum Read {
 #[derive(Debug)]
 pub(crate) struct Spool {
     path: PathBuf,
-    /// Made when the first byte comes: most containers print on one stream only.
+    /// Opened when bytes come: most containers print on one stream only, and most are quiet for most of the time.
     file: Option<File>,
     /// Everything before it is settled.
     at: u64,
@@ -206,6 +206,13 @@ impl Spool {
             let _ = fallocate(file, flags, self.given_back, to - self.given_back);
         }
         self.given_back = to;
+    }
+
+    /// Closes the file, if nothing waits in it.
+    pub(crate) fn rest(&mut self) {
+        if self.left() == 0 {
+            self.file = None;
+        }
     }
 
     fn open(&mut self) -> io::Result<&File> {

@@ -320,6 +320,16 @@ impl Log {
         }
     }
 
+    /// Closes what is only needed while something is printed: many containers print little, and each would hold three descriptors.
+    pub(crate) fn rest(&mut self) {
+        for spool in &mut self.spools {
+            spool.rest();
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.rest();
+        }
+    }
+
     /// Whether entries wait that the file could not take.
     pub(crate) fn is_stuck(&self) -> bool {
         self.stuck.is_some()

@@ -395,6 +395,16 @@ impl Node {
     }
 
     pub(crate) fn event(&mut self) -> Event {
+        loop {
+            match self.any_event() {
+                // What every start is told by says nothing more.
+                Event::Made { .. } => {}
+                event => return event,
+            }
+        }
+    }
+
+    fn any_event(&mut self) -> Event {
         if let Some(event) = self.events.pop_front() {
             return event;
         }
@@ -424,10 +434,15 @@ impl Node {
         }
     }
 
-    /// The next message, whatever it is.
+    /// The next message that says more than that a container was made.
     pub(crate) fn message(&mut self) -> FromSupervisor {
-        let (bytes, _) = self.frame().expect("a message");
-        serde_json::from_slice(&bytes).unwrap()
+        loop {
+            let (bytes, _) = self.frame().expect("a message");
+            match serde_json::from_slice(&bytes).unwrap() {
+                FromSupervisor::Event(Event::Made { .. }) => {}
+                message => return message,
+            }
+        }
     }
 
     /// The next frame, or `None` at the end of the connection.
