@@ -2,7 +2,8 @@
 
 use crate::draft::Draft;
 use crate::memory::Memory;
-use crate::resize::{outgrows, way};
+use crate::resize::outgrows;
+use crate::sizes::way;
 use crate::step::Step;
 use pod_model::ids::ContainerName;
 use pod_model::pod::{Container, ContainerKind};
@@ -129,7 +130,8 @@ pub(crate) fn hold_back(draft: &mut Draft<'_>) {
                 }
             }
             Step::ResizePod { what, ref values } => {
-                let known = draft.memory.sizes.cgroup.as_ref();
+                let known = draft.memory.sizes.least();
+                let known = known.as_ref();
                 if known.is_some_and(|known| way(known, values, what) == Some(Ordering::Greater)) {
                     larger.push(what);
                 }

@@ -4,7 +4,7 @@
 use crate::actions::{Kill, PodActions};
 use crate::draft::Draft;
 use crate::events;
-use crate::sizes::{Resource, adopt};
+use crate::sizes::{Resource, adopt, way};
 use crate::step::Step;
 use pod_model::asked::shrinks_after_init;
 use pod_model::cgroup::{PodCgroupPolicy, pod_cgroup};
@@ -99,8 +99,8 @@ pub(crate) fn restarts(
 
 /// Whether the pod's cgroup is still smaller than it shall be.
 fn grows(draft: &Draft<'_>, wanted: &PodCgroup, what: Resource) -> bool {
-    let known = draft.memory.sizes.cgroup.as_ref();
-    known.is_some_and(|known| way(known, wanted, what) == Some(Ordering::Greater))
+    let known = draft.memory.sizes.least();
+    known.is_some_and(|known| way(&known, wanted, what) == Some(Ordering::Greater))
 }
 
 /// Whether a new attempt of a container must not begin before the pod's cgroup has grown: it is to be larger than its last one, or than
@@ -116,7 +116,7 @@ pub(crate) fn outgrows(draft: &Draft<'_>, container: &Container, what: Resource)
     };
     let pod = draft.pod.spec.resources.as_ref();
     let own = of(&container.resources.limits).or_else(|| of(&pod?.limits));
-    let known = draft.memory.sizes.cgroup.as_ref();
+    let known = draft.memory.sizes.least();
     let most = known.and_then(|k| match what {
         Resource::Memory => k.memory,
         Resource::Cpu => k.cpu_quota,
@@ -241,7 +241,8 @@ pub(crate) fn settle(draft: &mut Draft<'_>, wanted: &PodCgroup) {
             pod_step(draft, wanted, what, Ordering::Less);
         }
     }
-    let same = draft.memory.sizes.cgroup.as_ref() == Some(wanted);
+    let sizes = &draft.memory.sizes;
+    let same = sizes.asked.is_empty() && sizes.cgroup.as_ref() == Some(wanted);
     left |= pod
         .spec
         .all()
@@ -269,33 +270,35 @@ fn tell_shrunk(draft: &mut Draft<'_>, wanted: &PodCgroup, same: bool) {
 }
 
 fn pod_step(draft: &mut Draft<'_>, wanted: &PodCgroup, what: Resource, when: Ordering) {
-    let Some(known) = &draft.memory.sizes.cgroup else {
+    let Some(least) = draft.memory.sizes.least() else {
         return;
     };
-    if way(known, wanted, what) != Some(when) {
+    let sizes = &draft.memory.sizes;
+    let asked = sizes.asked.get(&what);
+    // What may be there already is written all the same, and what was asked for before may come true.
+    if way(&least, wanted, what).or(asked.map(|_| Ordering::Less)) != Some(when) {
         return;
     }
-    let step = Step::ResizePod {
-        what,
-        values: part(wanted, what),
+    // Where it may hold more or less than that, what it held before comes first: then it shrinks like any other.
+    let before = sizes.cgroup.as_ref();
+    let before = before.filter(|before| way(before, wanted, what) == Some(Ordering::Less));
+    let values = match (when, before) {
+        (Ordering::Greater, Some(before)) => part(before, what),
+        _ => part(wanted, what),
     };
+    let least = part(&least, what);
+    let mark = match when {
+        Ordering::Less => values.clone(),
+        // Until it has grown, it may be as small as it is.
+        _ => least,
+    };
+    draft.memory.sizes.asked.insert(what, mark);
+    let step = Step::ResizePod { what, values };
     let why = match when {
         Ordering::Greater => format!("the pod's cgroup grows: {what}"),
         _ => format!("the pod's cgroup shrinks: {what}"),
     };
     draft.step(step, why);
-}
-
-/// Whether the pod's cgroup grows or shrinks; `None`: neither.
-pub(crate) fn way(known: &PodCgroup, wanted: &PodCgroup, what: Resource) -> Option<Ordering> {
-    let limit = |l: Option<i64>| l.filter(|l| *l >= 0).unwrap_or(i64::MAX);
-    let order = match what {
-        Resource::Memory => limit(wanted.memory).cmp(&limit(known.memory)),
-        Resource::Cpu => limit(wanted.cpu_quota)
-            .cmp(&limit(known.cpu_quota))
-            .then(wanted.cpu_shares.cmp(&known.cpu_shares)),
-    };
-    (order != Ordering::Equal).then_some(order)
 }
 
 /// The values of one resource; what is not limited is said to be so.

@@ -120,7 +120,7 @@ impl Memory {
         };
         let before = inits.iter().take(place).filter(|c| !c.is_sidecar());
         for container in before.clone() {
-            if !succeeded(&self.status, container) {
+            if !self.is_done(container) {
                 return Err(RetryError::NotYet {
                     name: name.clone(),
                     before: container.name.clone(),
@@ -134,6 +134,12 @@ impl Memory {
         })
     }
 
+    /// Whether an init container has succeeded, or is skipped by a second chance because it has.
+    fn is_done(&self, init: &Container) -> bool {
+        let skipped = |r: &Retry| r.skip.contains(&init.name);
+        succeeded(&self.status, init) || self.retry.as_ref().is_some_and(skipped)
+    }
+
     fn retried(&self, pod: &Pod) -> Result<Retried, RetryError> {
         let phase = self.status.phase.unwrap_or(Phase::Pending);
         let new_sandbox = phase == Phase::Failed;
@@ -143,7 +149,7 @@ impl Memory {
                 .any(|r| matches!(r, Readiness::Failed { .. }));
         let spec = &pod.spec;
         let plain = || spec.init_containers.iter().filter(|c| !c.is_sidecar());
-        let open = plain().find(|c| !succeeded(&self.status, c));
+        let open = plain().find(|c| !self.is_done(c));
         let failed = |c: &Container| {
             let state = state_of(&self.status, &c.name);
             let ended = state.and_then(|s| s.terminated.as_ref());
@@ -228,8 +234,8 @@ impl Memory {
     }
 }
 
-/// Records as a pod with a second chance has them: what it skips has ended well, once every sidecar before it is up or something after it
-/// has begun; what it is about to run again has never run.
+/// Records as a pod with a second chance has them: what it skips has ended well, once the sidecar before it is up (then those before that were)
+/// or something after it has begun; what it is about to run again has never run.
 pub(crate) fn seen(memory: &Memory, pod: &Pod, observed: &Observed, runtime: &mut PodRuntime) {
     let Some(retry) = &memory.retry else {
         return;
@@ -253,7 +259,7 @@ pub(crate) fn seen(memory: &Memory, pod: &Pod, observed: &Observed, runtime: &mu
     let mut hidden = BTreeSet::new();
     for (index, container) in inits.iter().enumerate() {
         if container.is_sidecar() {
-            open &= up(container);
+            open = up(container);
             continue;
         }
         let mut later = inits.iter().skip(index + 1).chain(&pod.spec.containers);

@@ -16,11 +16,12 @@ use pod_model::resources::{CPU, MEMORY, Options, amount, pod_requests};
 use pod_model::status::{Condition, PodStatus};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// What can be resized in place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "names are those of the API")]
 pub enum Resource {
     Cpu,
@@ -55,6 +56,8 @@ pub struct Sizes {
     pub around: BTreeMap<ContainerName, ResourceList>,
     /// What the pod's own cgroup holds.
     pub cgroup: Option<PodCgroup>,
+    /// What is being written to it, or was and failed or had no answer: it holds that or what it held before.
+    pub asked: BTreeMap<Resource, PodCgroup>,
     /// A wish that cannot be granted.
     pub pending: Option<Pending>,
     /// A wish that was granted and is not in force yet.
@@ -202,6 +205,18 @@ impl Sizes {
         if let Some(known) = &mut self.cgroup {
             written(known, values, what);
         }
+        self.asked.remove(&what);
+    }
+
+    /// What the pod's cgroup holds at least.
+    pub(crate) fn least(&self) -> Option<PodCgroup> {
+        let mut least = self.cgroup.clone()?;
+        for (what, values) in &self.asked {
+            if way(&least, values, *what) == Some(Ordering::Less) {
+                written(&mut least, values, *what);
+            }
+        }
+        Some(least)
     }
 
     /// Everything that was granted is in force.
@@ -360,4 +375,16 @@ pub(crate) fn written(known: &mut PodCgroup, values: &PodCgroup, what: Resource)
             known.cpu_period = values.cpu_period.filter(|_| limited.is_some());
         }
     }
+}
+
+/// Whether the pod's cgroup grows or shrinks; `None`: neither.
+pub(crate) fn way(known: &PodCgroup, wanted: &PodCgroup, what: Resource) -> Option<Ordering> {
+    let limit = |l: Option<i64>| l.filter(|l| *l >= 0).unwrap_or(i64::MAX);
+    let order = match what {
+        Resource::Memory => limit(wanted.memory).cmp(&limit(known.memory)),
+        Resource::Cpu => limit(wanted.cpu_quota)
+            .cmp(&limit(known.cpu_quota))
+            .then(wanted.cpu_shares.cmp(&known.cpu_shares)),
+    };
+    (order != Ordering::Equal).then_some(order)
 }

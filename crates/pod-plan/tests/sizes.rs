@@ -215,6 +215,26 @@ fn what_fails_is_told_and_tried_again_and_what_builds_on_it_waits() {
 }
 
 #[test]
+fn a_pod_whose_shrinking_had_no_answer_is_made_as_large_as_it_must_be_before_anything_grows_in_it()
+{
+    let mut world = running(two(json!([])));
+    world.faults.insert("resize pod's memory".to_owned(), 1);
+    resize(&mut world, 0, "100m", "32Mi");
+    world.play_until(15.0);
+    // It may hold either, so neither going back nor staying is done without writing it.
+    let before = world.log.len();
+    resize(&mut world, 0, "100m", "64Mi");
+    world.play_until(60.0);
+    let steps = since(&world, before);
+    let place = |step: &str| steps.iter().position(|s| *s == step).expect(step);
+    assert!(
+        place("resize pod's memory") < place("resize memory of a"),
+        "{steps:?}"
+    );
+    assert!(world.observed.memory.sizes.asked.is_empty());
+}
+
+#[test]
 fn limits_of_the_pod_as_a_whole_are_those_of_containers_without_own_ones_and_the_status_tells_them()
 {
     let mut pod = two(json!([]));
