@@ -218,6 +218,22 @@ fn a_suffix_beyond_exa_is_written_out() {
 }
 
 #[test]
+fn a_binary_amount_has_the_largest_suffix_from_1024_on() {
+    for (amount, text) in [
+        (1000, "1k"),
+        (-1000, "-1k"),
+        (1023, "1023"),
+        (1024, "1Ki"),
+        (1025, "1025"),
+        (1 << 60, "1Ei"),
+        (1 << 70, "1024Ei"),
+    ] {
+        let quantity = Quantity::from_scaled(amount, 0, Format::BinarySI);
+        assert_eq!(quantity.to_string(), text);
+    }
+}
+
+#[test]
 fn division_rounds_away_from_zero() {
     for (a, b, expect) in [
         ("250m", "1", Some(1)),
