@@ -297,8 +297,7 @@ fn an_image_may_be_removed_while_a_pod_uses_it() {
     node.run(&["run", "-d", &file]).ok();
     node.wait_status("i", &["Running"]);
     let removed = node.run(&["image", "rm", "busybox"]);
-    node.run(&["exec", "i", "-c", "app", "--", "touch", "/go"])
-        .ok();
+    node.run_to_its_end(&["exec", "i", "-c", "app", "--", "touch", "/go"]);
     node.wait_status("i", &["Completed"]);
     assert_eq!(node.run(&["logs", "i"]).ok(), "/bin\n");
     // Either it is refused by name, or it is gone once nothing uses it.

@@ -169,6 +169,13 @@ impl Node {
         self.run_with(arguments, "")
     }
 
+    /// Likewise for an exec by which its container ends: it may be killed with it before it has ended by itself.
+    #[track_caller]
+    pub fn run_to_its_end(&self, arguments: &[&str]) {
+        let outcome = self.run(arguments);
+        assert!([0, 137].contains(&outcome.status), "{outcome:?}");
+    }
+
     /// Likewise, with text on its standard input.
     pub fn run_with(&self, arguments: &[&str], input: &str) -> Outcome {
         let running = self.start_with(arguments, input);

@@ -98,8 +98,7 @@ spec:
     node.run(&["run", "-d", &file]).ok();
     node.wait_status("beside", &["Running"]);
     assert!(node.run(&["get", "pods"]).ok().contains("2/2"));
-    node.run(&["exec", "beside", "-c", "side", "--", "touch", "/tmp/die"])
-        .ok();
+    node.run_to_its_end(&["exec", "beside", "-c", "side", "--", "touch", "/tmp/die"]);
     until("another attempt", PATIENCE, || {
         let side = container(&node, "beside", "side");
         side["restartCount"] == 1 && side["state"]["running"].is_object()

@@ -254,8 +254,7 @@ fn a_pods_cgroup_becomes_as_small_as_its_apps_once_init_is_over() {
     let whole = cgroup(&node, "p", "burstable", None);
     assert_eq!(memory(&node, &whole), Some(128 * MIB));
     assert_eq!(quota(&node, &whole), "40000");
-    node.run(&["exec", "p", "-c", "big", "--", "touch", "/m/go"])
-        .ok();
+    node.run_to_its_end(&["exec", "p", "-c", "big", "--", "touch", "/m/go"]);
     node.wait_status("p", &["Running"]);
     until("the smaller cgroup", PATIENCE, || {
         memory(&node, &whole) == Some(32 * MIB) && quota(&node, &whole) == "20000"

@@ -188,7 +188,7 @@ fn a_daemon_that_was_started_on_demand_ends_when_it_is_idle_and_not_before() {
     // A pod that runs keeps it, though nobody asks for longer than the idle time.
     std::thread::sleep(Duration::from_millis(900));
     assert!(lives(), "it ended with a pod that runs");
-    node.run(&["exec", "p", "--", "touch", "/tmp/go"]).ok();
+    node.run_to_its_end(&["exec", "p", "--", "touch", "/tmp/go"]);
     until("the end of the daemon", Duration::from_secs(30), || {
         !lives()
     });

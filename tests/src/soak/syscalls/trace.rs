@@ -167,7 +167,7 @@ fn changes(name: &str, arguments: &str, who: Who) -> bool {
     let open = |a: &str| a.contains("O_CREAT") || a.contains("O_TRUNC");
     let signal = |at: usize| {
         let word = arguments.split(',').nth(at)?;
-        Some(word.trim().trim_end_matches([')', ' ']))
+        Some(word.split(')').next()?.trim())
     };
     match name {
         "open" | "openat" | "openat2" => open(arguments),
