@@ -215,6 +215,47 @@ fn what_fails_is_told_and_tried_again_and_what_builds_on_it_waits() {
 }
 
 #[test]
+fn a_policy_holds_for_its_own_resource_and_for_sidecars_too() {
+    let policy = json!([
+        { "resourceName": "memory", "restartPolicy": "NotRequired" },
+        { "resourceName": "cpu", "restartPolicy": "RestartContainer" },
+    ]);
+    let mut world = running(two(policy.clone()));
+    for (cpu, memory, until, restarts) in [
+        ("100m", "128Mi", 30.0, 0),
+        ("200m", "128Mi", 60.0, 1),
+        ("200m", "32Mi", 90.0, 1),
+        ("50m", "32Mi", 120.0, 2),
+    ] {
+        resize(&mut world, 1, cpu, memory);
+        world.play_until(until);
+        let told = world.container("b");
+        assert_eq!(told.restart_count, restarts, "{cpu} {memory}");
+        let own: Resources = serde_json::from_value(amounts(cpu, memory)).expect("resources");
+        assert_eq!(
+            told.resources.clone().expect("resources").limits,
+            own.limits
+        );
+    }
+    let sidecar = json!({
+        "name": "s", "restartPolicy": "Always", "resources": amounts("100m", "64Mi"), "resizePolicy": policy,
+    });
+    let mut pod = two(json!([]));
+    let sidecar = serde_json::from_value(sidecar).expect("a sidecar");
+    pod.spec.init_containers.push(sidecar);
+    let mut world = running(pod);
+    let new: Resources = serde_json::from_value(amounts("200m", "64Mi")).expect("resources");
+    world.pod.spec.init_containers[0].resources = new;
+    world.pod.metadata.generation = Some(2);
+    let before = world.log.len();
+    world.play_until(60.0);
+    assert_eq!(
+        since(&world, before),
+        ["resize pod's cpu", "stop s 5000", "start s 1"]
+    );
+}
+
+#[test]
 fn a_pod_whose_shrinking_had_no_answer_is_made_as_large_as_it_must_be_before_anything_grows_in_it()
 {
     let mut world = running(two(json!([])));
