@@ -12,13 +12,12 @@
 
 mod fake;
 
-use fake::Node;
+use fake::{Node, create, pod, reason, text};
 use pod_api::client::{
     ClientError, Debug, ExecOutput, ExecRequest, LogBody, LogRequest, Resource, Selectors,
 };
 use pod_api::error::Reason;
 use pod_api::feed::ChangeKind;
-use pod_api::patch::PatchKind;
 use pod_model::event::{Event, EventKind};
 use pod_model::ids::ContainerName;
 use serde_json::{Value, json};
@@ -28,35 +27,6 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
-
-fn pod(name: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {
-            "tolerations": [{"operator": "Exists"}],
-            "initContainers": [{"name": "init", "image": "i"}],
-            "containers": [{"name": "app", "image": "i"}, {"name": "two", "image": "i"}],
-        },
-    })
-}
-
-async fn create(node: &Node, name: &str) -> Value {
-    let pod = pod(name);
-    let created = node.client.create(Resource::Pods, "default", &pod, false);
-    created.await.unwrap().object
-}
-
-fn reason(error: &ClientError) -> Option<Reason> {
-    error.reason()
-}
-
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value
-        .pointer(pointer)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-}
 
 fn running(container: &str, restarts: i32) -> Value {
     json!({"name": container, "state": {"running": {}}, "restartCount": restarts})
@@ -595,139 +565,6 @@ async fn exec_into_what_does_not_run_is_refused_before_anything_starts() {
         .map(drop)
         .unwrap_err();
     assert!(missing.to_string().contains("/no/such"), "{missing}");
-}
-
-#[tokio::test]
-async fn a_patch_changes_what_a_replace_may_and_nothing_else() {
-    let node = Node::start();
-    create(&node, "p").await;
-    let pods = async |part, kind, patch: &Value| {
-        let whole = (Resource::Pods, part);
-        let done = node.client.patch(whole, "default", "p", (kind, patch));
-        done.await
-    };
-    let (strategic, merge, operations) = (PatchKind::Strategic, PatchKind::Merge, PatchKind::Json);
-    let patch = json!({"spec": {"containers": [{"name": "two", "image": "other"}]}});
-    let new = pods(None, strategic, &patch).await.unwrap();
-    assert_eq!(text(&new, "/spec/containers/0/image"), "i");
-    assert_eq!(text(&new, "/spec/containers/1/image"), "other");
-    let patch = json!({"metadata": {"labels": {"app": null, "more": "1"}}});
-    let new = pods(None, merge, &patch).await.unwrap();
-    assert_eq!(new["metadata"]["labels"], json!({"more": "1"}));
-    let patch = json!([{"op": "replace", "path": "/spec/containers/0/image", "value": "third"}]);
-    let new = pods(None, operations, &patch).await.unwrap();
-    assert_eq!(text(&new, "/spec/containers/0/image"), "third");
-    // A part takes its own fields only.
-    let patch = json!({
-        "metadata": {"labels": {"more": "2"}},
-        "spec": {"ephemeralContainers": [{"name": "e", "image": "i"}]},
-    });
-    let new = pods(Some("ephemeralcontainers"), strategic, &patch)
-        .await
-        .unwrap();
-    assert_eq!(text(&new, "/spec/ephemeralContainers/0/name"), "e");
-    assert_eq!(text(&new, "/metadata/labels/more"), "1");
-    for (kind, patch, wanted) in [
-        (
-            strategic,
-            json!({"spec": {"hostname": "x"}}),
-            Reason::Invalid,
-        ),
-        (merge, json!({"spec": {"containers": []}}), Reason::Invalid),
-        (
-            merge,
-            json!({"spec": {"no": "such field"}}),
-            Reason::BadRequest,
-        ),
-        (
-            merge,
-            json!({"metadata": {"name": "q"}}),
-            Reason::BadRequest,
-        ),
-        (
-            merge,
-            json!({"metadata": {"resourceVersion": "0"}}),
-            Reason::Conflict,
-        ),
-        (
-            operations,
-            json!([{"op": "remove", "path": "/spec/no"}]),
-            Reason::Invalid,
-        ),
-    ] {
-        let refused = pods(None, kind, &patch).await.unwrap_err();
-        assert_eq!(reason(&refused), Some(wanted), "{patch}: {refused}");
-    }
-    let (gone, nothing) = ((Resource::ConfigMaps, None), json!({}));
-    let gone = node.client.patch(gone, "default", "m", (merge, &nothing));
-    assert_eq!(reason(&gone.await.unwrap_err()), Some(Reason::NotFound));
-    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "1"}});
-    let maps = Resource::ConfigMaps;
-    let created = node.client.create(maps, "default", &map, false);
-    created.await.unwrap();
-    let patch = json!({"data": {"b": "2"}});
-    let new = node
-        .client
-        .patch((maps, None), "default", "m", (merge, &patch));
-    assert_eq!(new.await.unwrap()["data"], json!({"a": "1", "b": "2"}));
-}
-
-#[tokio::test]
-async fn config_maps_and_secrets_are_kept_and_replaced() {
-    let node = Node::start();
-    let map = |value: &str, immutable: bool| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"k": value}, "immutable": immutable});
-    let maps = Resource::ConfigMaps;
-    node.client
-        .create(maps, "default", &map("1", false), false)
-        .await
-        .unwrap();
-    let twice = node
-        .client
-        .create(maps, "default", &map("2", false), false)
-        .await
-        .unwrap_err();
-    assert_eq!(reason(&twice), Some(Reason::AlreadyExists));
-    let replaced = node
-        .client
-        .replace(maps, "default", "m", &map("2", true))
-        .await
-        .unwrap();
-    assert_eq!(replaced["data"]["k"], "2");
-    let fixed = node
-        .client
-        .replace(maps, "default", "m", &map("3", true))
-        .await
-        .unwrap_err();
-    assert_eq!(reason(&fixed), Some(Reason::Invalid));
-
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "hidden"}});
-    let kept = node
-        .client
-        .create(Resource::Secrets, "default", &secret, false)
-        .await
-        .unwrap();
-    assert_eq!(kept.object["data"]["k"], "aGlkZGVu");
-    assert_eq!(kept.object["type"], "Opaque");
-    assert!(kept.object["stringData"].is_null());
-    node.client
-        .delete(Resource::Secrets, "default", "s", None, None)
-        .await
-        .unwrap();
-    let gone = node
-        .client
-        .get(Resource::Secrets, "default", "s")
-        .await
-        .unwrap_err();
-    assert_eq!(
-        gone.to_string(),
-        "Error from server (NotFound): secrets \"s\" not found"
-    );
-    let wrong = node
-        .client
-        .create(maps, "default", &secret, false)
-        .await
-        .unwrap_err();
-    assert_eq!(reason(&wrong), Some(Reason::BadRequest));
 }
 
 #[tokio::test]

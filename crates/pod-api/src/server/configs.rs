@@ -2,7 +2,7 @@
 
 use super::listing::{self, ListQuery};
 use super::patching;
-use super::pods::{same_namespace, text_of};
+use super::pods::{same_name, same_namespace, same_version, text_of, version_of};
 use crate::admission::{admit_config_map, admit_secret, read_one};
 use crate::backend::{ApiResult, Backend, ConfigKind, ConfigRecord};
 use crate::error::{ApiError, Status};
@@ -80,14 +80,15 @@ pub(super) async fn replace<B: Backend>(
     body: BodyArgument,
 ) -> ApiResult<Json<Value>> {
     let config = read(kind, &namespace, &body?)?;
-    if config.name != name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({name})",
-            config.name
-        )));
-    }
+    same_name(&name, &config.name)?;
     let key = config.key();
     let before = listing::find(node.configs(kind), kind.resource(), &key)?;
+    same_version(
+        kind.resource(),
+        &name,
+        before.version,
+        version_of(&config.object),
+    )?;
     let immutable = before.value.object.get("immutable") == Some(&Value::Bool(true));
     if immutable && before.value.data != config.data {
         return Err(ApiError::new(

@@ -109,6 +109,37 @@ pub(super) fn text_of(body: &Bytes) -> ApiResult<&str> {
         .map_err(|e| ApiError::bad_request(format!("the body is no UTF-8: {e}")))
 }
 
+/// The name of the path counts; an object must have it.
+pub(super) fn same_name(path: &str, object: &str) -> ApiResult<()> {
+    if path == object {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "the name of the object ({object}) does not match the name on the URL ({path})"
+    )))
+}
+
+/// The version that an object names.
+pub(super) fn version_of(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/resourceVersion")?.as_str()
+}
+
+/// A change that names a version is one of that version; one that names none, of the newest.
+pub(super) fn same_version(
+    resource: &str,
+    name: &str,
+    newest: u64,
+    asked: Option<&str>,
+) -> ApiResult<()> {
+    if asked.is_none_or(|a| a.is_empty() || a == newest.to_string()) {
+        return Ok(());
+    }
+    let text = format!(
+        "Operation cannot be fulfilled on {resource} {name:?}: the object has been modified; please apply your changes to the latest version and try again"
+    );
+    Err(ApiError::new(Reason::Conflict, text))
+}
+
 /// The namespace of the path counts; an object must not name another one.
 pub(super) fn same_namespace(path: &str, object: &mut Option<String>) -> ApiResult<()> {
     match object.as_deref().filter(|n| !n.is_empty()) {

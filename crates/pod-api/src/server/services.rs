@@ -2,7 +2,7 @@
 
 use super::listing::{self, ListQuery};
 use super::patching;
-use super::pods::{same_namespace, text_of};
+use super::pods::{same_name, same_namespace, same_version, text_of, version_of};
 use crate::admission::{admit_service, read_one};
 use crate::backend::{ApiResult, Backend, ServiceRecord};
 use crate::error::{ApiError, Reason, Status};
@@ -71,13 +71,9 @@ pub(super) async fn replace<B: Backend>(
 ) -> ApiResult<Json<Value>> {
     let service = read(&namespace, &body?)?;
     let key = service.key();
-    if key.name != name {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({name})",
-            key.name
-        )));
-    }
+    same_name(&name, &key.name)?;
     let before = listing::find(node.services(), RESOURCE, &key)?;
+    same_version(RESOURCE, &name, before.version, version_of(&service.object))?;
     let (old, new) = (before.value.service.address, service.service.address);
     if new != ServiceAddress::Any && new != old {
         return Err(ApiError::new(

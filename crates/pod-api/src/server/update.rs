@@ -2,10 +2,10 @@
 
 use super::listing;
 use super::patching;
-use super::pods::{self, BodyArgument, same_namespace, text_of};
+use super::pods::{self, BodyArgument, same_name, same_namespace, same_version, text_of};
 use crate::admission::{admit_update, read_one};
 use crate::backend::{ApiResult, Backend, PodRecord};
-use crate::error::{ApiError, Reason};
+use crate::error::ApiError;
 use crate::feed::Key;
 use crate::wire;
 use axum::Json;
@@ -139,26 +139,14 @@ fn both<B: Backend>(
     };
     let mut new = *new;
     same_namespace(&namespace, &mut new.metadata.namespace)?;
-    if new.metadata.name.as_deref() != Some(name.as_str()) {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({name})",
-            new.metadata.name.unwrap_or_default()
-        )));
-    }
+    same_name(&name, new.metadata.name.as_deref().unwrap_or_default())?;
     let key = Key::new(namespace, name);
     let found = listing::find(node.pods(), "pods", &key)?;
-    let version = found.version.to_string();
     let asked = new.metadata.resource_version.as_deref();
-    if asked.is_some_and(|a| !a.is_empty() && a != version) {
-        let text = format!(
-            "Operation cannot be fulfilled on pods {:?}: the object has been modified; please apply your changes to the latest version and try again",
-            key.name
-        );
-        return Err(ApiError::new(Reason::Conflict, text));
-    }
+    same_version("pods", &key.name, found.version, asked)?;
     let mut old = as_kept(&found.value)?;
     // A change that names no version is one of the newest.
-    old.metadata.resource_version = Some(version);
+    old.metadata.resource_version = Some(found.version.to_string());
     Ok((key, old, new))
 }
 

@@ -1,12 +1,14 @@
 //! A node without containers: pods change when a test says so, exec runs programs of this machine, logs are files that a test writes.
 
+#![allow(dead_code, reason = "each file of tests uses its part")]
+
 use jiff::Timestamp;
 use pod_api::backend::{
     ApiResult, Attempts, Backend, ConfigKind, ConfigRecord, DeleteOptions, ImageImport,
     ImageRecord, NewPod, NodeInfo, PodRecord, Progress, Retried, ServiceRecord,
 };
-use pod_api::client::Client;
-use pod_api::error::ApiError;
+use pod_api::client::{Client, ClientError, Resource};
+use pod_api::error::{ApiError, Reason};
 use pod_api::events::EventLog;
 use pod_api::feed::{Feed, Key, Versions};
 use pod_api::server::Server;
@@ -352,4 +354,33 @@ fn image(size: u64) -> ImageRecord {
         size,
         ..ImageRecord::default()
     }
+}
+
+pub(crate) fn pod(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "tolerations": [{"operator": "Exists"}],
+            "initContainers": [{"name": "init", "image": "i"}],
+            "containers": [{"name": "app", "image": "i"}, {"name": "two", "image": "i"}],
+        },
+    })
+}
+
+pub(crate) async fn create(node: &Node, name: &str) -> Value {
+    let pod = pod(name);
+    let created = node.client.create(Resource::Pods, "default", &pod, false);
+    created.await.unwrap().object
+}
+
+pub(crate) fn reason(error: &ClientError) -> Option<Reason> {
+    error.reason()
+}
+
+pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
