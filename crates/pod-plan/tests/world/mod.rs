@@ -7,6 +7,8 @@
     reason = "each test binary plays with another part of the world"
 )]
 
+pub(crate) mod lives;
+
 use jiff::{SignedDuration, Timestamp};
 use pod_model::asked::keeps_failed;
 use pod_model::config::spec_hash;
