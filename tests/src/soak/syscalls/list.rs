@@ -84,6 +84,25 @@ impl List {
         list
     }
 
+    /// Takes in one more recording. Of calls that only wait, what every recording came to stays: how often a process is woken is chance, one
+    /// time for two answers and another for each, and a wait changes nothing itself. Of all others, what any recording has seen is kept.
+    pub fn join(&mut self, recording: Self) {
+        let first = self.calls.is_empty();
+        for (name, call) in self.calls.iter_mut().filter(|(name, _)| is_wait(name)) {
+            let new = recording.calls.get(name);
+            call.changing
+                .retain(|n| new.is_some_and(|c| c.changing.contains(n)));
+        }
+        for (name, new) in recording.calls {
+            let wait = is_wait(&name);
+            let call = self.calls.entry(name).or_default();
+            call.most = call.most.max(new.most);
+            if first || !wait {
+                call.changing.extend(new.changing);
+            }
+        }
+    }
+
     /// Writes it, sorted.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut out = format!("# {}\n", self.counts());
@@ -110,6 +129,20 @@ impl List {
         }
         counts
     }
+}
+
+/// Whether a call does nothing but wait until something has come.
+fn is_wait(name: &str) -> bool {
+    let waits = [
+        "epoll_wait",
+        "epoll_pwait",
+        "epoll_pwait2",
+        "poll",
+        "ppoll",
+        "select",
+        "pselect6",
+    ];
+    waits.contains(&name)
 }
 
 fn numbers(text: &str) -> BTreeSet<u32> {
@@ -179,21 +212,56 @@ pub fn merge(folder: &Path, notes: &[PathBuf]) -> io::Result<Counts> {
 mod tests {
     use super::*;
 
+    fn call(most: u32, changing: &[u32], covered: &[u32]) -> Call {
+        Call {
+            most,
+            changing: changing.iter().copied().collect(),
+            covered: covered.iter().copied().collect(),
+        }
+    }
+
+    fn of(calls: &[(&str, Call)]) -> List {
+        let calls = calls.iter().map(|(n, c)| ((*n).to_owned(), c.clone()));
+        List {
+            calls: calls.collect(),
+        }
+    }
+
+    #[test]
+    fn of_waits_what_every_recording_came_to_is_kept_and_of_others_what_any_has_seen() {
+        let mut list = List::default();
+        list.join(of(&[
+            ("epoll_wait", call(4, &[1, 2, 3, 4], &[])),
+            ("write", call(2, &[1, 2], &[])),
+            ("ppoll", call(1, &[1], &[])),
+        ]));
+        assert_eq!(
+            list.calls["epoll_wait"].changing.len(),
+            4,
+            "the first recording counts"
+        );
+        list.join(of(&[
+            ("epoll_wait", call(3, &[1, 2, 3], &[])),
+            ("write", call(3, &[1, 3], &[])),
+            ("poll", call(1, &[1], &[])),
+            ("rename", call(1, &[1], &[])),
+        ]));
+        let expected = of(&[
+            ("epoll_wait", call(4, &[1, 2, 3], &[])),
+            ("write", call(3, &[1, 2, 3], &[])),
+            ("ppoll", call(1, &[], &[])),
+            ("poll", call(1, &[], &[])),
+            ("rename", call(1, &[1], &[])),
+        ]);
+        assert_eq!(list, expected);
+    }
+
     #[test]
     fn a_list_is_read_as_it_was_written() {
-        let set = |numbers: &[u32]| numbers.iter().copied().collect::<BTreeSet<u32>>();
-        let call = |most, changing: &[u32], covered: &[u32]| Call {
-            most,
-            changing: set(changing),
-            covered: set(covered),
-        };
-        let list = List {
-            calls: [
-                ("openat".to_owned(), call(9, &[2, 3, 9], &[2, 5])),
-                ("read".to_owned(), call(3, &[], &[])),
-            ]
-            .into(),
-        };
+        let list = of(&[
+            ("openat", call(9, &[2, 3, 9], &[2, 5])),
+            ("read", call(3, &[], &[])),
+        ]);
         let path = std::env::temp_dir().join(format!("pw-list-{}", std::process::id()));
         list.write(&path).unwrap();
         let text = fs::read_to_string(&path).unwrap();

@@ -71,7 +71,7 @@ pub struct Options {
     pub all: bool,
     /// Only these operations, by name; none = all.
     pub only: Vec<String>,
-    /// Record the points anew before: so many times.
+    /// Record the points before: so many times. Anew, or with `resume` in addition to what the lists have.
     pub record: u32,
     /// Instead of a kill, the call fails in each way that is possible for it; nothing is noted then.
     pub errors: bool,
@@ -137,8 +137,15 @@ pub fn syscalls(options: &Options) -> Tally {
     };
     let pairs: Vec<(Op, Who)> = ALL.into_iter().filter(|(o, w)| chosen(*o, *w)).collect();
     for (op, who) in &pairs {
+        let path = list::path(&options.folder, *op, *who);
+        if options.record > 0
+            && !options.resume
+            && let Err(e) = fs::remove_file(&path)
+            && e.kind() != std::io::ErrorKind::NotFound
+        {
+            tally.leak(&path.display().to_string(), &e.to_string());
+        }
         for _ in 0..options.record {
-            let path = list::path(&options.folder, *op, *who);
             rig.record(&path, *op, *who, &mut tally);
         }
     }

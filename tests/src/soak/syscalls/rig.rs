@@ -81,7 +81,7 @@ impl Rig {
         format!("s{}", self.number)
     }
 
-    /// Records which calls are made how often, without a kill; what earlier recordings have seen stays.
+    /// Records which calls are made how often, without a kill, and takes it into the list.
     pub(crate) fn record(&mut self, path: &Path, op: Op, who: Who, tally: &mut Tally) {
         let what = format!("recording {} of {}", who.as_str(), op.as_str());
         let name = self.name();
@@ -92,6 +92,7 @@ impl Rig {
             }
             self.traced(&life, op, who, &["-y"])
         });
+        let whole = traced.is_ok();
         let begun = match traced {
             Ok((mut strace, mut begun)) => {
                 let end = Instant::now() + HIT;
@@ -108,9 +109,13 @@ impl Rig {
             }
         };
         life.conclude(&what, op, &[], begun, tally);
-        let mut list = List::read(path);
+        if !whole {
+            return;
+        }
         let text = fs::read_to_string(&self.out).unwrap_or_default();
-        trace::enter(&mut list, &text, who);
+        let (mut list, mut recording) = (List::read(path), List::default());
+        trace::enter(&mut recording, &text, who);
+        list.join(recording);
         if let Err(e) = list.write(path) {
             tally.leak(&what, &format!("{}: {e}", path.display()));
         }
