@@ -11,6 +11,7 @@ import time
 
 import guest
 import image
+import prompt
 
 LABELS = os.path.join(image.TOP, "tests/labels")
 
@@ -195,7 +196,8 @@ def test(filters, dist, guests, options, resets, patience):
     binary = program()
     chosen, left_out = choose(listed(binary), filters)
     boots = not filters or any("boots" in f for f in filters)
-    if not chosen and not boots:
+    shell = not filters or any(f in prompt.CASE for f in filters)
+    if not chosen and not boots and not shell:
         raise image.Missing(f"no case that runs in a guest has {' or '.join(filters)} in its name")
     begun, bound = time.monotonic(), guest.Bound(patience)
     report = Report(chosen)
@@ -205,6 +207,8 @@ def test(filters, dist, guests, options, resets, patience):
     share = min(guests + 1, len(chosen))
     runners = [Runner(str(n + 1), chosen[n::share], dist, binary, options, report, bound) for n in range(share)]
     jobs += [runner.run for runner in runners]
+    if shell:
+        jobs.append(lambda: prompt.run(dist, options, report.case, report.problem, bound))
 
     def work():
         while True:

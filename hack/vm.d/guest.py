@@ -217,4 +217,5 @@ def shell(dist, cpus, memory, disk, programs, files):
         archive = os.path.join(folder, "initramfs")
         image.initramfs(archive, dist, None, None, programs, files)
         line = command(archive, cpus, memory, disk) + ["-chardev", "stdio,id=console,mux=on,signal=off", "-serial", "chardev:console", "-mon", "chardev=console"]
-        return subprocess.run(line).returncode
+        # Whatever ends this program ends the guest.
+        return subprocess.run(["setpriv", "--pdeathsig", "KILL", *line]).returncode
