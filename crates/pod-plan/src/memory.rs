@@ -45,7 +45,7 @@ pub struct Memory {
     pub start_again: BTreeSet<ContainerName>,
     /// Which attempt of such a container was ended: a later one, however it ended, is the start that was wanted.
     pub replaced: BTreeMap<ContainerName, u32>,
-    /// Highest attempt that was ever begun, by container: records may be lost, numbers never come twice.
+    /// Highest attempt that was ever begun, or may have been, by container: answers and records may be lost, numbers never come twice.
     pub attempts: BTreeMap<ContainerName, u32>,
     /// When it was decided to end everything, for another reason than deletion.
     pub ending: Option<Timestamp>,
@@ -181,7 +181,7 @@ impl Memory {
             Step::RunSandbox { .. } => self.sandbox = Readiness::Ready,
             Step::StartContainer { name, attempt, .. } => {
                 self.begun(step);
-                self.attempts.insert(name.clone(), *attempt);
+                self.used(name, *attempt);
                 self.start_errors.remove(name);
                 self.start_again.remove(name);
                 self.sizes.started(name);
@@ -250,7 +250,11 @@ impl Memory {
                 Noted::stop(events::pod_warning("FailedCreatePodSandBox", text))
             }
             Step::StartContainer {
-                kind, index, name, ..
+                kind,
+                index,
+                name,
+                attempt,
+                ..
             } => {
                 self.begun(step);
                 let Some(container) = pod.spec.list(*kind).get(*index) else {
@@ -258,14 +262,19 @@ impl Memory {
                 };
                 let (reason, message) = failure.waiting();
                 let mut unhooked = None;
-                if let (
-                    Failure::Start(_) | Failure::PostStart(_),
-                    Step::StartContainer { attempt, .. },
-                ) = (failure, step)
-                {
+                match failure {
                     // What could not be started may have left a record: its number is used.
-                    self.attempts.insert(name.clone(), *attempt);
-                    unhooked = matches!(failure, Failure::PostStart(_)).then_some(*attempt);
+                    Failure::Start(_) => self.used(name, *attempt),
+                    Failure::PostStart(_) => {
+                        self.used(name, *attempt);
+                        unhooked = Some(*attempt);
+                    }
+                    // Nobody knows whether it began; its record may be lost before anybody looks.
+                    Failure::Other(_) => {
+                        self.used(name, *attempt);
+                        self.sizes.started(name);
+                    }
+                    _ => {}
                 }
                 if matches!(failure, Failure::ImagePull(_)) {
                     let key = BackOffKey::for_image(pod, &container.image);
@@ -369,6 +378,11 @@ impl Memory {
                 stopping.hook = PreStop::Due;
             }
         }
+    }
+
+    /// That number is never given again.
+    fn used(&mut self, name: &ContainerName, attempt: u32) {
+        self.attempts.insert(name.clone(), attempt);
     }
 
     fn begun(&mut self, step: &Step) {

@@ -239,8 +239,18 @@ fn must_go(world: &mut World, grace: u64) {
     assert!(world.removed, "not gone after {limit} s: {:?}", world.log);
 }
 
+/// Each plays for a quarter of an hour to an hour, so a few by default, for every run of the tests; `PROPTEST_CASES` asks for more.
+fn lives() -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    ProptestConfig {
+        cases: asked.and_then(|n| n.parse().ok()).unwrap_or(40),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(lives())]
 
     #[test]
     fn a_new_pod_lives_in_good_order_under_blows_and_goes_when_deleted(

@@ -6,10 +6,18 @@
     reason = "a test ends at the first thing that is not as it says"
 )]
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use pod_model::ids::SandboxId;
 use pod_model::ids::{ContainerId, ContainerName, ImageName};
+use pod_model::pod::ContainerKind;
 use pod_model::pod::Pod;
+use pod_model::runtime::{NamespaceMode, PodRuntime, Sandbox};
+use pod_plan::back_off::Limits;
+use pod_plan::failure::Failure;
 use pod_plan::memory::{Memory, Overdue, PreStop, Readiness, Retry, Stage, StartError, Stopping};
+use pod_plan::observed::Observed;
+use pod_plan::plan::plan;
+use pod_plan::step::Step;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -124,4 +132,91 @@ fn what_no_status_tells_is_kept() {
     for memory in [overdue, retry, sizes] {
         assert!(memory.differs_unseen(&kept), "{memory:?}");
     }
+}
+
+/// A pod whose sandbox runs, and of whose containers there is no record.
+fn without_records(memory: Memory) -> Observed {
+    let sandbox = Sandbox {
+        id: SandboxId::new("s"),
+        ready: true,
+        attempt: 0,
+        ip: None,
+        network: NamespaceMode::Pod,
+        created_at: Some(Timestamp::UNIX_EPOCH),
+    };
+    Observed {
+        runtime: PodRuntime {
+            sandboxes: vec![sandbox],
+            containers: Vec::new(),
+        },
+        memory,
+        ..Observed::default()
+    }
+}
+
+#[test]
+fn a_start_that_may_have_been_one_uses_up_its_number_though_its_answer_and_its_record_are_lost() {
+    let text = || "why".to_owned();
+    for (failure, next) in [
+        (Failure::Other(text()), 1),
+        (Failure::Start(text()), 1),
+        (Failure::PostStart(text()), 1),
+        // Of these it is known that there was none.
+        (Failure::ImageName(text()), 0),
+        (Failure::ImageNeverPull(text()), 0),
+        (Failure::ImagePull(text()), 0),
+        (Failure::Config(text()), 0),
+        (Failure::Create(text()), 0),
+        (Failure::Interrupted, 0),
+    ] {
+        let (pod, mut now) = (two_images(), Timestamp::UNIX_EPOCH);
+        let mut memory = Memory::default();
+        let asked = Step::StartContainer {
+            kind: ContainerKind::App,
+            index: 0,
+            name: "a".into(),
+            sandbox: SandboxId::new("s"),
+            attempt: 0,
+            back_off: None,
+        };
+        memory.failed(&pod, &asked, &failure, &Limits::default(), now);
+        // Whatever is waited for is over then.
+        now += SignedDuration::from_secs(60);
+        let plan = plan(&pod, &without_records(memory), now);
+        let attempt = plan.steps.iter().find_map(|step| match step {
+            Step::StartContainer { name, attempt, .. } if name.as_str() == "a" => Some(*attempt),
+            _ => None,
+        });
+        assert_eq!(attempt, Some(next), "{failure:?}");
+    }
+}
+
+#[test]
+fn a_container_whose_start_had_no_answer_has_the_size_that_was_granted_when_it_was_asked_for() {
+    let mut memory = Memory::default();
+    let mut pod = two_images();
+    // The size that the pod began with is in force from its first plan on.
+    memory = plan(&pod, &without_records(memory), Timestamp::UNIX_EPOCH).memory;
+    let limits = &mut pod.spec.containers[0].resources.limits;
+    limits.insert("cpu".to_owned(), "1".parse().expect("a quantity"));
+    memory = plan(&pod, &without_records(memory), Timestamp::UNIX_EPOCH).memory;
+    let in_force = |memory: &Memory| memory.sizes.in_force[&ContainerName::new("a")].clone();
+    assert_ne!(in_force(&memory), pod.spec.containers[0].resources);
+    let asked = Step::StartContainer {
+        kind: ContainerKind::App,
+        index: 0,
+        name: "a".into(),
+        sandbox: SandboxId::new("s"),
+        attempt: 0,
+        back_off: None,
+    };
+    let lost = Failure::Other("no answer".to_owned());
+    memory.failed(
+        &pod,
+        &asked,
+        &lost,
+        &Limits::default(),
+        Timestamp::UNIX_EPOCH,
+    );
+    assert_eq!(in_force(&memory), pod.spec.containers[0].resources);
 }
