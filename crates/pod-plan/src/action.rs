@@ -225,6 +225,24 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_goes_to_the_host_that_is_named_and_an_empty_name_is_none() {
+        for (host, to) in [(None, None), (Some(""), None), (Some("db"), Some("db"))] {
+            let handler = Handler {
+                tcp_socket: Some(TcpSocketAction {
+                    port: IntOrString::Int(80),
+                    host: host.map(str::to_owned),
+                }),
+                ..Handler::default()
+            };
+            let wanted = Action::Tcp {
+                host: to.map(str::to_owned),
+                port: 80,
+            };
+            assert_eq!(action(&container(), &handler, Purpose::Probe), Ok(wanted));
+        }
+    }
+
+    #[test]
     fn the_command_of_a_probe_is_expanded_and_that_of_a_hook_is_not() {
         let handler = Handler {
             exec: Some(ExecAction {
@@ -273,5 +291,17 @@ mod tests {
         );
         let own = get(&[("user-agent", "me"), ("Accept", "")]);
         assert_eq!(own.headers, [pair("user-agent", "me")]);
+        // Only an empty Accept asks for none; another empty header is sent.
+        let own = get(&[
+            ("User-Agent", "me"),
+            ("accept", "text/plain"),
+            ("x-empty", ""),
+        ]);
+        let sent = [
+            pair("User-Agent", "me"),
+            pair("accept", "text/plain"),
+            pair("x-empty", ""),
+        ];
+        assert_eq!(own.headers, sent);
     }
 }

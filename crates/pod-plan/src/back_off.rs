@@ -278,7 +278,17 @@ mod tests {
         ] {
             assert_eq!(go_duration(SignedDuration::from_millis(millis)), text);
         }
-        assert_eq!(go_duration(SignedDuration::from_nanos(1_500)), "1.5µs");
+        for (nanos, text) in [
+            (1, "1ns"),
+            (999, "999ns"),
+            (1_000, "1µs"),
+            (1_500, "1.5µs"),
+            (1_000_000, "1ms"),
+            (999_999_999, "999.999999ms"),
+            (1_000_000_000, "1s"),
+        ] {
+            assert_eq!(go_duration(SignedDuration::from_nanos(nanos)), text);
+        }
     }
 
     #[test]

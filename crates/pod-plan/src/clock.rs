@@ -119,6 +119,7 @@ mod tests {
     use super::*;
     use crate::back_off::{BackOffKey, Delays};
     use pod_model::runtime::{NamespaceMode, Sandbox};
+    use pod_model::status::{ContainerStatus, Running, Terminated};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -175,6 +176,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_as_near_moved_as_unmoved_stays_as_it_was_written() {
+        let mut moved = Moved::default();
+        assert_eq!(seen(&mut moved, 10_000, Some(20), 10_010), 10_000);
+    }
+
+    #[test]
     fn a_time_in_the_future_counts_as_now() {
         let mut moved = Moved::default();
         assert_eq!(seen(&mut moved, 13_600, None, 10_000), 10_000);
@@ -211,9 +218,31 @@ mod tests {
         };
         memory.status.start_time = Some(at(3));
         memory.held.insert("step".to_owned(), at(20));
+        let ran = |from, to| Terminated {
+            started_at: Some(at(from)),
+            finished_at: Some(at(to)),
+            ..Terminated::default()
+        };
+        let state = |running, terminated| ContainerState {
+            running,
+            terminated,
+            ..ContainerState::default()
+        };
+        let runs = Running {
+            started_at: Some(at(12)),
+        };
+        memory.status.container_statuses.push(ContainerStatus {
+            state: state(Some(runs), None),
+            last_state: state(None, Some(ran(7, 9))),
+            ..ContainerStatus::default()
+        });
         memory.clock_was_set(SignedDuration::from_secs(100));
         assert_eq!(memory.ending, Some(at(105)));
         assert_eq!(memory.status.start_time, Some(at(103)));
         assert_eq!(memory.held["step"], at(120));
+        let status = &memory.status.container_statuses[0];
+        let since = status.state.running.as_ref().unwrap().started_at;
+        assert_eq!(since, Some(at(112)));
+        assert_eq!(status.last_state.terminated, Some(ran(107, 109)));
     }
 }

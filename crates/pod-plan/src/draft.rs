@@ -188,3 +188,6 @@ pub(crate) fn after_ms(time: Timestamp, ms: u64) -> Timestamp {
     time.saturating_add(SignedDuration::from_millis(ms))
         .unwrap_or(Timestamp::MAX)
 }
+
+#[cfg(test)]
+mod tests;

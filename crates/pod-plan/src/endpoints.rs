@@ -158,4 +158,22 @@ mod tests {
         let unready = set("/status/conditions/0/status", json!("False"));
         assert_eq!(behind(&unready, &any), all);
     }
+
+    #[test]
+    fn a_port_without_a_protocol_is_tcp_and_one_that_nobody_knows_is_of_none() {
+        for (text, known) in [
+            (None, Some(Protocol::Tcp)),
+            (Some(""), Some(Protocol::Tcp)),
+            (Some("TCP"), Some(Protocol::Tcp)),
+            (Some("UDP"), Some(Protocol::Udp)),
+            (Some("SCTP"), Some(Protocol::Sctp)),
+            (Some("tcp"), None),
+        ] {
+            let port = Port {
+                protocol: text.map(str::to_owned),
+                ..Port::default()
+            };
+            assert_eq!(protocol(&port), known, "{text:?}");
+        }
+    }
 }

@@ -143,3 +143,6 @@ pub(crate) fn hold_back(draft: &mut Draft<'_>) {
     }
     draft.steps = kept;
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,5 +23,7 @@ pub mod sizes;
 mod starts;
 pub mod step;
 pub mod termination;
+#[cfg(test)]
+mod testing;
 pub mod timeouts;
 mod whole;

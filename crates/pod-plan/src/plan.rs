@@ -541,3 +541,6 @@ fn reset(draft: &mut Draft<'_>, actions: &PodActions) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -316,3 +316,6 @@ fn part(values: &PodCgroup, what: Resource) -> PodCgroup {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

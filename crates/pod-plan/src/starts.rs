@@ -244,3 +244,6 @@ fn retry_allowed(draft: &mut Draft<'_>, container: &Container) -> bool {
     draft.wake(due);
     false
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,3 +88,6 @@ pub(crate) fn seen(memory: &Memory, runtime: &mut PodRuntime) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

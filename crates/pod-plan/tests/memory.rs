@@ -220,3 +220,131 @@ fn a_container_whose_start_had_no_answer_has_the_size_that_was_granted_when_it_w
     );
     assert_eq!(in_force(&memory), pod.spec.containers[0].resources);
 }
+
+#[test]
+fn a_failure_voids_the_rest_of_a_plan_only_where_that_builds_on_it() {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": { "name": "p", "namespace": "ns", "uid": "u" },
+        "spec": {
+            "initContainers": [{ "name": "i" }, { "name": "s", "restartPolicy": "Always" }],
+            "containers": [{ "name": "a" }],
+            "ephemeralContainers": [{ "name": "e" }],
+        },
+    }))
+    .expect("a pod");
+    let start = |kind, index, name: &str| Step::StartContainer {
+        kind,
+        index,
+        name: name.into(),
+        sandbox: SandboxId::new("s"),
+        attempt: 0,
+        back_off: None,
+    };
+    let id = || ContainerId::new("c");
+    let stop = Step::StopContainer {
+        id: id(),
+        name: "a".into(),
+        grace_ms: 2000,
+        message: String::new(),
+    };
+    let remove = Step::RemoveContainer {
+        id: id(),
+        name: "a".into(),
+        logs: false,
+    };
+    let hook = Step::PreStop {
+        id: id(),
+        name: "a".into(),
+        kind: ContainerKind::App,
+        index: 0,
+    };
+    let sandbox = || SandboxId::new("s");
+    for (step, events, stop, held) in [
+        (
+            Step::EnsurePod,
+            &["FailedCreatePodContainer"][..],
+            true,
+            false,
+        ),
+        (Step::PrepareVolumes, &["FailedMount"], true, false),
+        (
+            Step::RunSandbox { attempt: 0 },
+            &["FailedCreatePodSandBox"],
+            true,
+            false,
+        ),
+        // An init container that cannot start holds up all that follow; nothing else does.
+        (start(ContainerKind::Init, 0, "i"), &["Failed"], true, false),
+        (
+            start(ContainerKind::Init, 1, "s"),
+            &["Failed"],
+            false,
+            false,
+        ),
+        (start(ContainerKind::App, 0, "a"), &["Failed"], false, false),
+        (
+            start(ContainerKind::Ephemeral, 0, "e"),
+            &["Failed"],
+            false,
+            false,
+        ),
+        // The others must end all the same.
+        (stop, &["FailedKillPod"], false, true),
+        (hook, &[], false, false),
+        (remove, &["FailedKillPod"], true, true),
+        (
+            Step::StopSandbox { id: sandbox() },
+            &["FailedKillPod"],
+            true,
+            true,
+        ),
+        (
+            Step::RemoveSandbox { id: sandbox() },
+            &["FailedKillPod"],
+            true,
+            true,
+        ),
+        (Step::RemovePod, &["FailedKillPod"], true, true),
+    ] {
+        let (limits, now) = (Limits::default(), Timestamp::UNIX_EPOCH);
+        let mut memory = Memory::default();
+        let failure = Failure::Other("why".to_owned());
+        let noted = memory.failed(&pod, &step, &failure, &limits, now);
+        let told: Vec<&str> = noted.events.iter().map(|e| e.reason.as_str()).collect();
+        assert_eq!((told.as_slice(), noted.stop), (events, stop), "{step:?}");
+        assert_eq!(memory.held.contains_key(&step.label()), held, "{step:?}");
+        // What was given up for something more urgent is as if it had not been begun.
+        let mut memory = Memory::default();
+        let noted = memory.failed(&pod, &step, &Failure::Interrupted, &limits, now);
+        assert_eq!((noted.events, noted.stop), (vec![], true), "{step:?}");
+        assert_eq!(memory, Memory::default(), "{step:?}");
+    }
+}
+
+#[test]
+fn each_volume_that_cannot_be_made_is_told_of() {
+    let volumes = [("v", "no such ConfigMap"), ("w", "no space")];
+    let volumes = volumes.map(|(name, cause)| (name.to_owned(), cause.to_owned()));
+    for (failure, texts) in [
+        (
+            Failure::Volumes(volumes.to_vec()),
+            &[
+                "MountVolume.SetUp failed for volume \"v\" : no such ConfigMap",
+                "MountVolume.SetUp failed for volume \"w\" : no space",
+            ][..],
+        ),
+        (Failure::Other("no answer".to_owned()), &["no answer"]),
+    ] {
+        let mut memory = Memory::default();
+        let (limits, now) = (Limits::default(), Timestamp::UNIX_EPOCH);
+        let step = Step::PrepareVolumes;
+        let noted = memory.failed(&two_images(), &step, &failure, &limits, now);
+        let told: Vec<&str> = noted.events.iter().map(|e| e.message.as_str()).collect();
+        assert_eq!(told, texts);
+        let found = Readiness::Failed {
+            problems: failure.problems(),
+            at: now,
+        };
+        assert_eq!(memory.volumes, found);
+    }
+}

@@ -292,3 +292,57 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn results_speak_only_of_the_attempt_that_runs() {
+    let id = |n: u32| ContainerId::new(format!("a-{n}"));
+    let findings = Findings(
+        [
+            ((id(0), ProbeKind::Liveness), ProbeResult::Failure),
+            ((id(1), ProbeKind::Readiness), ProbeResult::Success),
+            ((id(1), ProbeKind::Startup), ProbeResult::Failure),
+        ]
+        .into(),
+    );
+    let attempt = |n: u32, state| {
+        let mut record = crate::testing::record("a", state);
+        record.id = id(n);
+        record
+    };
+    for (state, known) in [(RunState::Running, true), (RunState::Exited, false)] {
+        let runtime = PodRuntime {
+            sandboxes: Vec::new(),
+            containers: vec![attempt(1, state), attempt(0, RunState::Exited)],
+        };
+        let results = findings.results(&runtime);
+        let of = |list: &BTreeMap<ContainerName, ProbeResult>| list.get("a").copied();
+        assert_eq!(of(&results.liveness), None);
+        let ready = known.then_some(ProbeResult::Success);
+        assert_eq!(of(&results.readiness), ready, "{state:?}");
+        let started = known.then_some(ProbeResult::Failure);
+        assert_eq!(of(&results.startup), started, "{state:?}");
+    }
+}
+
+#[test]
+fn the_next_run_is_moved_with_the_clock() {
+    let pod = pod(r#""livenessProbe": {"initialDelaySeconds": 5, "periodSeconds": 3}"#);
+    let mut prober = Prober::new(&pod).unwrap();
+    prober.see(&running("1", 0, true, false), false);
+    assert_eq!(play(&mut prober, 0, 6, &mut Vec::new()), [5]);
+    prober.clock_was_set(SignedDuration::from_secs(100));
+    assert_eq!(prober.due(at(106)), (Vec::new(), Some(at(108))));
+}
+
+#[test]
+fn runs_are_spread_by_a_hash_that_anybody_can_check() {
+    // FNV-1a of 32 bits.
+    for (text, hash) in [
+        ("", 0x811c_9dc5_u32),
+        ("a", 0xe40c_292c),
+        ("foobar", 0xbf9c_f968),
+    ] {
+        let share = f64::from(hash) / f64::from(u32::MAX);
+        assert!((spread(text) - share).abs() < 1e-9, "{text}");
+    }
+}
