@@ -314,3 +314,6 @@ pub fn sandbox_changed() -> PodEvent {
 pub fn deadline_exceeded(message: &str) -> PodEvent {
     PodEvent::of_pod(EventKind::Normal, "DeadlineExceeded", message)
 }
+
+#[cfg(test)]
+mod tests;

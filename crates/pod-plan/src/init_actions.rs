@@ -172,3 +172,6 @@ impl Walk<'_> {
         self.start.push(index);
     }
 }
+
+#[cfg(test)]
+mod tests;

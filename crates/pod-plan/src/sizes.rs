@@ -388,3 +388,6 @@ pub(crate) fn way(known: &PodCgroup, wanted: &PodCgroup, what: Resource) -> Opti
     };
     (order != Ordering::Equal).then_some(order)
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,4 +144,26 @@ mod tests {
             assert_eq!(cut(shown(spec.clone(), Phase::Running)), running, "{spec}");
         }
     }
+
+    #[test]
+    fn a_cgroup_that_holds_the_least_of_all_is_told_where_more_was_granted() {
+        let amounts = |cpu: &str| json!({ "requests": { "cpu": cpu }, "limits": { "cpu": cpu } });
+        for (granted, request, limit) in [("100m", "2m", "10m"), ("1m", "1m", "1m")] {
+            let pod = json!({
+                "metadata": { "name": "p", "namespace": "n", "uid": "u" },
+                "spec": { "resources": amounts(granted), "containers": [{ "name": "a" }] },
+            });
+            let pod: Pod = serde_json::from_value(pod).unwrap();
+            let cgroup = PodCgroup {
+                cpu_shares: Some(2),
+                cpu_quota: Some(1000),
+                cpu_period: Some(100_000),
+                ..PodCgroup::default()
+            };
+            let told = in_force(&pod, &cgroup, &ResourceList::new());
+            let cpu = |list: &ResourceList| list[CPU].to_string();
+            let told = (cpu(&told.requests), cpu(&told.limits));
+            assert_eq!(told, (request.to_owned(), limit.to_owned()));
+        }
+    }
 }

@@ -377,4 +377,28 @@ mod tests {
         let (resolver, _) = pod_dns(&pod, &node).unwrap();
         assert_eq!(resolver.servers, ["10.0.0.10"]);
     }
+
+    #[test]
+    fn each_line_of_a_resolv_conf_counts_and_what_is_repeated_is_replaced() {
+        let text = "# none\nnameserver 1.1.1.1\noptions ndots:2 debug\nsearch a. . b\n\
+                    nameserver 8.8.8.8\nsortlist x\noptions ndots:5 rotate\nsearch c.\n";
+        let resolver = parse_resolv_conf(text).unwrap();
+        assert_eq!(resolver.servers, ["1.1.1.1", "8.8.8.8"]);
+        assert_eq!(resolver.searches, ["c"]);
+        assert_eq!(resolver.options, ["ndots:5", "debug", "rotate"]);
+        assert!(parse_resolv_conf("nameserver\n").is_err());
+    }
+
+    #[test]
+    fn a_policy_has_its_resolver_and_each_resolver_its_name() {
+        for (policy, host_network, name) in [
+            (DnsPolicy::None, false, "None"),
+            (DnsPolicy::ClusterFirstWithHostNet, true, "Cluster"),
+            (DnsPolicy::ClusterFirst, false, "Cluster"),
+            (DnsPolicy::ClusterFirst, true, "Host"),
+            (DnsPolicy::Default, false, "Host"),
+        ] {
+            assert_eq!(pod_dns_type(policy, host_network).as_str(), name);
+        }
+    }
 }

@@ -161,19 +161,23 @@ fn what_nobody_can_tell_of_is_ended_once_and_counts_as_ended_when_its_time_is_ov
 #[test]
 fn what_is_ended_for_good_is_not_taken_for_something_that_starts_again() {
     for (policy, again) in [("Always", true), ("OnFailure", true), ("Never", false)] {
-        let mut observed = observed(vec![record("a", RunState::Running)]);
+        let others = record("b", RunState::Running);
+        let mut observed = observed(vec![record("a", RunState::Running), others.clone()]);
         observed.memory = settled();
         let probes = &mut observed.probes.liveness;
         probes.insert("a".into(), ProbeResult::Failure);
-        let pod = one(policy);
+        let mut pod = one(policy);
+        let mut other = pod.spec.containers[0].clone();
+        other.name = "b".into();
+        pod.spec.containers.push(other);
         let first = plan(&pod, &observed, at(10));
         assert_eq!(told(&first.steps), ["stop a-0 5000"]);
         let kept = first.memory.start_again.contains("a");
         assert_eq!(kept, again, "{policy}");
         observed.memory = first.memory;
-        observed.runtime.containers = vec![ended("a", 0)];
+        observed.runtime.containers = vec![ended("a", 0), others];
         let next = plan(&pod, &observed, at(11));
-        assert_eq!(next.status.phase == Some(Phase::Running), again, "{policy}");
+        assert_eq!(next.status.phase, Some(Phase::Running), "{policy}");
         let starts = told(&next.steps).iter().any(|s| s == "start a 1");
         assert_eq!(starts, again, "{policy}");
     }

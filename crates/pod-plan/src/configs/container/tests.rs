@@ -334,3 +334,17 @@ fn resources_are_the_containers_own() {
         .collect();
     assert_eq!(unified, ["memory.oom.group=1", "memory.swap.max=0"]);
 }
+
+#[test]
+fn only_who_asks_for_it_has_its_log_for_a_last_message() {
+    for (policy, from_log) in [
+        (None, false),
+        (Some(TerminationMessagePolicy::File), false),
+        (Some(TerminationMessagePolicy::FallbackToLogsOnError), true),
+    ] {
+        let mut pod = pod();
+        pod.spec.containers[0].termination_message_policy = policy;
+        let config = make(&pod, &Sources::default()).unwrap();
+        assert_eq!(config.message_from_log, from_log, "{policy:?}");
+    }
+}
