@@ -28,7 +28,9 @@ fn actions(pod: &Pod, records: Vec<ContainerRecord>, probes: &ProbeResults) -> P
 }
 
 /// Who is ended and why, which init containers start, and whether the pod ends.
-fn short(actions: &PodActions) -> (Vec<(&str, Option<KillReason>)>, Vec<usize>, bool) {
+type Short<'a> = (Vec<(&'a str, Option<KillReason>)>, Vec<usize>, bool);
+
+fn short(actions: &PodActions) -> Short<'_> {
     let kills = actions.to_kill.iter();
     (
         kills.map(|k| (k.name.as_str(), k.reason)).collect(),
