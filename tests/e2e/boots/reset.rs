@@ -64,6 +64,17 @@ fn images() -> BTreeSet<String> {
         .collect()
 }
 
+/// Names of all ConfigMaps that a round makes.
+fn configs() -> Vec<String> {
+    let list: Value = serde_json::from_str(&ok(&["get", "configmaps", "-o", "json"])).unwrap();
+    let items = list["items"].as_array().unwrap();
+    let names = items.iter().filter_map(|c| c["metadata"]["name"].as_str());
+    names
+        .filter(|n| n.starts_with("config-"))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// The digest of a program, as a container of the image sees it.
 fn sum() -> String {
     fs::write(
@@ -84,7 +95,11 @@ fn sum() -> String {
 fn round() {
     in_the_guest();
     let known = Known::read(&fs::read_to_string("/job/said").unwrap_or_default());
-    let found: BTreeSet<String> = pods().into_iter().chain(images()).collect();
+    let found: BTreeSet<String> = pods()
+        .into_iter()
+        .chain(images())
+        .chain(configs())
+        .collect();
     let lost: Vec<_> = known.here.difference(&found).collect();
     assert!(
         lost.is_empty(),
@@ -101,8 +116,13 @@ fn round() {
     let log = fs::read_to_string("/run/podwright/node.log").unwrap_or_default();
     assert!(!log.contains("cannot be read"), "{log}");
     // What was in the middle of its way is asked for again.
-    for name in known.open.iter().filter(|n| n.starts_with("pod-")) {
-        let (status, _, err) = podwright(&["delete", "pod", name, "--ignore-not-found"]);
+    for name in &known.open {
+        let kind = match name.split_once('-') {
+            Some(("pod", _)) => "pod",
+            Some(("config", _)) => "configmap",
+            _ => continue,
+        };
+        let (status, _, err) = podwright(&["delete", kind, name, "--ignore-not-found"]);
         assert_eq!(status, 0, "{err}");
         say(&format!("done remove {name}"));
     }
@@ -115,14 +135,30 @@ fn round() {
         }
     }
     say("checked");
-    let mut here: Vec<String> = known
-        .here
-        .iter()
-        .filter(|n| n.starts_with("pod-"))
-        .cloned()
-        .collect();
+    let of = |kind: &str| {
+        let names = known.here.iter().filter(|n| n.starts_with(kind));
+        names.cloned().collect::<Vec<String>>()
+    };
+    let (mut here, mut configs) = (of("pod-"), of("config-"));
     for number in known.last + 1.. {
         say(&format!("number {number}"));
+        // Small and quick: there is always one that has just been made or taken away.
+        match configs.pop() {
+            Some(name) => {
+                say(&format!("begin remove {name}"));
+                ok(&["delete", "configmap", &name]);
+                say(&format!("done remove {name}"));
+            }
+            None => {
+                let name = format!("config-{number}");
+                say(&format!("begin make {name}"));
+                super::create(&format!(
+                    "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: b}}\n"
+                ));
+                say(&format!("done make {name}"));
+                configs.push(name);
+            }
+        }
         if number % 4 == 0 {
             let name = format!("image-{number}");
             say(&format!("begin make {name}"));

@@ -4,6 +4,7 @@ mod clients;
 mod daemon;
 mod disk;
 mod frozen;
+mod gone;
 mod history;
 mod limits;
 mod lost;

@@ -126,9 +126,10 @@ impl Records {
         write(&self.pod_file(&pod.pod.metadata.uid), pod, true)
     }
 
-    /// Forgets that there is a pod; what its task remembered goes with [`Later::forget`], after what is still to be written of it.
+    /// Forgets that there is a pod, also after a power cut; what its task remembered goes with [`Later::forget`], after what is still to be
+    /// written of it.
     pub fn forget_record(&self, uid: &PodUid) -> Result<()> {
-        remove(&self.pod_file(uid))
+        remove_for_good(&self.pod_file(uid))
     }
 
     /// Forgets a pod and what its task remembered.
@@ -159,9 +160,9 @@ impl Records {
         write(&self.config_file(config), config, true)
     }
 
-    /// Forgets a ConfigMap or Secret.
+    /// Forgets a ConfigMap or Secret, also after a power cut.
     pub fn forget_config(&self, config: &ConfigRecord) -> Result<()> {
-        remove(&self.config_file(config))
+        remove_for_good(&self.config_file(config))
     }
 
     /// Every Service.
@@ -174,9 +175,9 @@ impl Records {
         write(&self.service_file(service), service, true)
     }
 
-    /// Forgets a Service.
+    /// Forgets a Service, also after a power cut.
     pub fn forget_service(&self, service: &ServiceRecord) -> Result<()> {
-        remove(&self.service_file(service))
+        remove_for_good(&self.service_file(service))
     }
 
     fn service_file(&self, service: &ServiceRecord) -> PathBuf {
@@ -253,6 +254,17 @@ fn remove(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Removes a file so that it stays removed. One that is gone already may have been so for a moment only: its folder is written out too.
+fn remove_for_good(path: &Path) -> Result<()> {
+    remove(path)?;
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    fs::File::open(folder)
+        .and_then(|f| f.sync_all())
+        .with_context(|| format!("remove {} for good", path.display()))
 }
 
 impl Records {
