@@ -2,6 +2,7 @@
 
 use crate::backend::{ApiResult, ConfigKind, ConfigRecord, NewPod};
 use crate::error::{ApiError, Cause, Reason};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use pod_manifest::validate::Options;
 use pod_manifest::{FieldError, FieldNote, Object, Support, wire};
 use pod_model::service::Service;
@@ -121,13 +122,24 @@ pub fn admit_config_map(map: wire::ConfigMap) -> ApiResult<ConfigRecord> {
     map.metadata
         .namespace
         .get_or_insert_with(|| "default".to_owned());
-    let name = map.metadata.name.clone().unwrap_or_default();
-    let errors = pod_manifest::validate_config_map(&map);
-    if !errors.is_empty() {
-        return Err(invalid("ConfigMap", &name, causes_of(&errors)));
-    }
-    let data = pod_manifest::config_map_data(&map);
-    let object = serde_json::to_value(&map).map_err(ApiError::internal)?;
+    config_map_record(&map, &pod_manifest::validate_config_map(&map))
+}
+
+/// The same for one in the place of another.
+pub fn admit_config_map_update(
+    old: &wire::ConfigMap,
+    new: wire::ConfigMap,
+) -> ApiResult<ConfigRecord> {
+    let mut new = new;
+    pod_manifest::keep_metadata(&mut new.metadata, &old.metadata);
+    let errors = pod_manifest::validate_config_map_update(&new, old);
+    config_map_record(&new, &errors)
+}
+
+fn config_map_record(map: &wire::ConfigMap, errors: &[FieldError]) -> ApiResult<ConfigRecord> {
+    refuse("ConfigMap", &map.metadata, errors)?;
+    let data = pod_manifest::config_map_data(map);
+    let object = serde_json::to_value(map).map_err(ApiError::internal)?;
     Ok(config_record(ConfigKind::ConfigMap, object, data))
 }
 
@@ -138,12 +150,27 @@ pub fn admit_secret(secret: wire::Secret) -> ApiResult<ConfigRecord> {
         .metadata
         .namespace
         .get_or_insert_with(|| "default".to_owned());
-    secret.type_.get_or_insert_with(|| "Opaque".to_owned());
-    let name = secret.metadata.name.clone().unwrap_or_default();
+    secret_defaults(&mut secret);
     let errors = pod_manifest::validate_secret(&secret);
-    if !errors.is_empty() {
-        return Err(invalid("Secret", &name, causes_of(&errors)));
-    }
+    secret_record(secret, &errors)
+}
+
+/// The same for one in the place of another.
+pub fn admit_secret_update(old: &wire::Secret, new: wire::Secret) -> ApiResult<ConfigRecord> {
+    let mut new = new;
+    pod_manifest::keep_metadata(&mut new.metadata, &old.metadata);
+    secret_defaults(&mut new);
+    let errors = pod_manifest::validate_secret_update(&new, old);
+    secret_record(new, &errors)
+}
+
+fn secret_defaults(secret: &mut wire::Secret) {
+    secret.type_.get_or_insert_with(|| "Opaque".to_owned());
+}
+
+fn secret_record(secret: wire::Secret, errors: &[FieldError]) -> ApiResult<ConfigRecord> {
+    refuse("Secret", &secret.metadata, errors)?;
+    let mut secret = secret;
     let data = pod_manifest::secret_data(&secret);
     secret.string_data = None;
     let all = secret.data.get_or_insert_default();
@@ -158,30 +185,51 @@ pub fn admit_secret(secret: wire::Secret) -> ApiResult<ConfigRecord> {
 pub fn admit_service(service: wire::Service) -> ApiResult<(Value, Service)> {
     let mut service = service;
     pod_manifest::service_defaults(&mut service);
-    let name = service.metadata.name.clone().unwrap_or_default();
     let errors = pod_manifest::validate_service(&service);
-    if !errors.is_empty() {
-        return Err(invalid("Service", &name, causes_of(&errors)));
-    }
-    let model = pod_manifest::service_to_model(&service).map_err(|e| {
-        ApiError::new(
-            Reason::Invalid,
-            format!("Service \"{name}\" is invalid: {e}"),
-        )
+    service_and_model(&service, &errors)
+}
+
+/// The same for one in the place of another.
+pub fn admit_service_update(
+    old: &wire::Service,
+    new: wire::Service,
+) -> ApiResult<(Value, Service)> {
+    let mut new = new;
+    pod_manifest::service_defaults(&mut new);
+    pod_manifest::keep_service(&mut new, old);
+    let errors = pod_manifest::validate_service_update(&new, old);
+    service_and_model(&new, &errors)
+}
+
+fn service_and_model(
+    service: &wire::Service,
+    errors: &[FieldError],
+) -> ApiResult<(Value, Service)> {
+    refuse("Service", &service.metadata, errors)?;
+    let model = pod_manifest::service_to_model(service).map_err(|e| {
+        let name = service.metadata.name.as_deref().unwrap_or_default();
+        let text = format!("Service \"{name}\" is invalid: {e}");
+        ApiError::new(Reason::Invalid, text)
     })?;
-    let object = serde_json::to_value(&service).map_err(ApiError::internal)?;
+    let object = serde_json::to_value(service).map_err(ApiError::internal)?;
     Ok((object, model))
+}
+
+/// An error if there is any.
+fn refuse(kind: &str, metadata: &ObjectMeta, errors: &[FieldError]) -> ApiResult<()> {
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let name = metadata.name.as_deref().unwrap_or_default();
+    Err(invalid(kind, name, causes_of(errors)))
 }
 
 /// A claim with its defaults, as JSON.
 pub fn admit_claim(claim: wire::PersistentVolumeClaim) -> ApiResult<Value> {
     let mut claim = claim;
     pod_manifest::claim_defaults(&mut claim);
-    let name = claim.metadata.name.clone().unwrap_or_default();
     let errors = pod_manifest::validate_claim(&claim);
-    if !errors.is_empty() {
-        return Err(invalid("PersistentVolumeClaim", &name, causes_of(&errors)));
-    }
+    refuse("PersistentVolumeClaim", &claim.metadata, &errors)?;
     serde_json::to_value(&claim).map_err(ApiError::internal)
 }
 

@@ -3,11 +3,13 @@
 use crate::backend::{ConfigRecord, PodRecord, ServiceRecord};
 use crate::feed::Key;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use pod_model::event::{Event, EventKind};
 use pod_model::ids::PodRef;
 use pod_model::pod::Pod;
 use pod_model::service::{Service, ServiceAddress};
 use pod_model::status::PodStatus;
+use pod_print::config::{ConfigMap, Head, Secret};
 use pod_print::describe::{Extras, SpreadConstraint, Toleration};
 use serde::de::Error as _;
 use serde::{Deserialize, Serialize};
@@ -213,6 +215,36 @@ pub fn pod_of(value: &Value) -> Result<(Pod, Extras), serde_json::Error> {
 pub fn service_of(value: &Value) -> Result<Service, serde_json::Error> {
     let service = pod_manifest::wire::Service::deserialize(value)?;
     pod_manifest::service_to_model(&service).map_err(serde_json::Error::custom)
+}
+
+/// A ConfigMap as it came over the wire.
+pub fn config_map_of(value: &Value) -> Result<ConfigMap, serde_json::Error> {
+    let map = pod_manifest::wire::ConfigMap::deserialize(value)?;
+    let binary = map.binary_data.into_iter().flatten();
+    Ok(ConfigMap {
+        head: head_of(map.metadata),
+        data: map.data.unwrap_or_default(),
+        binary: binary.map(|(key, bytes)| (key, bytes.0)).collect(),
+    })
+}
+
+/// A Secret as it came over the wire.
+pub fn secret_of(value: &Value) -> Result<Secret, serde_json::Error> {
+    let secret = pod_manifest::wire::Secret::deserialize(value)?;
+    Ok(Secret {
+        data: pod_manifest::secret_data(&secret),
+        head: head_of(secret.metadata),
+        kind: secret.type_.unwrap_or_default(),
+    })
+}
+
+fn head_of(metadata: ObjectMeta) -> Head {
+    Head {
+        name: metadata.name.unwrap_or_default(),
+        namespace: metadata.namespace.unwrap_or_default(),
+        labels: metadata.labels.unwrap_or_default(),
+        annotations: metadata.annotations.unwrap_or_default(),
+    }
 }
 
 fn extras_of(pod: &Value) -> Extras {

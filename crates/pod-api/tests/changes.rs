@@ -116,7 +116,10 @@ async fn config_maps_and_secrets_are_kept_and_replaced() {
         .replace(maps, "default", "m", &map("3", true))
         .await
         .unwrap_err();
-    assert_eq!(reason(&fixed), Some(Reason::Invalid));
+    assert_eq!(
+        fixed.to_string(),
+        "Error from server (Invalid): ConfigMap \"m\" is invalid: data: Forbidden: field is immutable when `immutable` is set"
+    );
 
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"k": "hidden"}});
     let kept = node
@@ -127,6 +130,17 @@ async fn config_maps_and_secrets_are_kept_and_replaced() {
     assert_eq!(kept.object["data"]["k"], "aGlkZGVu");
     assert_eq!(kept.object["type"], "Opaque");
     assert!(kept.object["stringData"].is_null());
+    let mut typed = secret.clone();
+    typed["type"] = json!("other");
+    let refused = node
+        .client
+        .replace(Resource::Secrets, "default", "s", &typed)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "Error from server (Invalid): Secret \"s\" is invalid: type: Invalid value: \"other\": field is immutable"
+    );
     node.client
         .delete(Resource::Secrets, "default", "s", None, None)
         .await

@@ -8,7 +8,8 @@
 //! 5. [`to_model`]: wire type → [`pod_model::pod::Pod`].
 //!
 //! The other kinds have the same steps as far as they need them: [`validate_config_map`], [`validate_secret`]; [`service_defaults`],
-//! [`validate_service`], [`service_to_model`]; [`claim_defaults`], [`validate_claim`].
+//! [`validate_service`], [`service_to_model`]; [`claim_defaults`], [`validate_claim`]. A changed object takes over what the server gave it
+//! ([`keep_metadata`], [`keep_service`]) and has a validation of its own, such as [`validate_service_update`].
 //!
 //! The wire types are those of k8s-openapi, under [`wire`]; past this crate and pod-api nothing knows them.
 
@@ -27,6 +28,7 @@ mod source;
 mod suggest;
 mod support;
 mod token;
+mod update;
 pub mod validate;
 
 pub use claim::claim_defaults;
@@ -35,7 +37,8 @@ pub use defaults::{GRACE_PERIOD_SECONDS, defaults};
 pub use k8s_openapi::api::core::v1 as wire;
 pub use legacy::{Compat, mirror};
 pub use objects::{
-    MAX_DATA_BYTES, config_map_data, secret_data, validate_config_map, validate_secret,
+    MAX_DATA_BYTES, config_map_data, secret_data, validate_config_map, validate_config_map_update,
+    validate_secret, validate_secret_update,
 };
 pub use path::Path;
 pub use problem::{Problem, Problems};
@@ -43,6 +46,7 @@ pub use read::{Document, Object, read_documents, read_documents_as};
 pub use service::{service_defaults, service_to_model};
 pub use support::{FieldNote, FieldRow, Support, fields, support};
 pub use token::drop_cluster_token;
+pub use update::{keep_metadata, keep_service};
 pub use validate::{
     FieldError, Options, validate_asked, validate_claim, validate_claim_update, validate_pod,
     validate_service, validate_service_update,

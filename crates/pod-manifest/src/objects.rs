@@ -3,6 +3,7 @@
 use crate::path::Path;
 use crate::validate::metadata::validate_object_meta;
 use crate::validate::names::{is_config_map_key, is_dns1123_subdomain};
+use crate::validate::update::{IMMUTABLE, validate_meta_update};
 use crate::validate::{Errors, FieldError};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use std::collections::BTreeMap;
@@ -51,6 +52,55 @@ pub fn validate_config_map(config_map: &ConfigMap) -> Vec<FieldError> {
         errors.too_long(&Path::nameless(), MAX_DATA_BYTES);
     }
     errors.into_list()
+}
+
+/// What is wrong with changing one ConfigMap into another. Give it one after [`crate::keep_metadata`].
+pub fn validate_config_map_update(new: &ConfigMap, old: &ConfigMap) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    validate_meta_update(&new.metadata, &old.metadata, &mut errors);
+    if old.immutable == Some(true) {
+        validate_frozen(
+            new.immutable,
+            &[
+                ("data", new.data == old.data),
+                ("binaryData", new.binary_data == old.binary_data),
+            ],
+            &mut errors,
+        );
+    }
+    let mut list = errors.into_list();
+    list.append(&mut validate_config_map(new));
+    list
+}
+
+/// What is wrong with changing one Secret into another. Give it one after [`crate::keep_metadata`].
+pub fn validate_secret_update(new: &Secret, old: &Secret) -> Vec<FieldError> {
+    let mut errors = Errors::default();
+    validate_meta_update(&new.metadata, &old.metadata, &mut errors);
+    if new.type_ != old.type_ {
+        let kind = new.type_.as_deref().unwrap_or_default();
+        errors.invalid(&Path::new("type"), kind, IMMUTABLE);
+    }
+    if old.immutable == Some(true) {
+        let same = secret_data(new) == secret_data(old);
+        validate_frozen(new.immutable, &[("data", same)], &mut errors);
+    }
+    let mut list = errors.into_list();
+    list.append(&mut validate_secret(new));
+    list
+}
+
+/// What may not change of one with `immutable: true`: that, and each part of which it is said whether it is the same.
+fn validate_frozen(immutable: Option<bool>, parts: &[(&str, bool)], errors: &mut Errors) {
+    let flag = [("immutable", immutable == Some(true))];
+    for (field, same) in flag.iter().chain(parts) {
+        if !same {
+            errors.forbidden(
+                &Path::new(*field),
+                "field is immutable when `immutable` is set",
+            );
+        }
+    }
 }
 
 /// What is wrong with a Secret, in the API server's words.

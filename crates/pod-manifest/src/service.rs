@@ -48,11 +48,10 @@ pub fn service_defaults(service: &mut Service) {
             port.target_port = Some(IntOrString::Int(port.port));
         }
     }
-    let kind = spec.type_.as_deref().unwrap_or_default();
-    let has_external = spec.external_ips.as_ref().is_some_and(|e| !e.is_empty());
-    if matches!(kind, "LoadBalancer" | "NodePort") || (kind == "ClusterIP" && has_external) {
+    if is_reached_from_outside(spec) {
         set(&mut spec.external_traffic_policy, "Cluster");
     }
+    let kind = spec.type_.as_deref().unwrap_or_default();
     if matches!(kind, "ClusterIP" | "LoadBalancer" | "NodePort") {
         let policy = &mut spec.internal_traffic_policy;
         policy.get_or_insert_with(|| "Cluster".to_owned());
@@ -61,6 +60,17 @@ pub fn service_defaults(service: &mut Service) {
         spec.allocate_load_balancer_node_ports.get_or_insert(true);
     }
     same_addresses(spec);
+}
+
+/// Whether its type gives it ports of the node.
+pub(crate) fn takes_node_ports(spec: &ServiceSpec) -> bool {
+    matches!(spec.type_.as_deref(), Some("LoadBalancer" | "NodePort"))
+}
+
+/// Whether it has an address beside the virtual one, so that `externalTrafficPolicy` means something.
+pub(crate) fn is_reached_from_outside(spec: &ServiceSpec) -> bool {
+    let has_external = spec.external_ips.as_ref().is_some_and(|e| !e.is_empty());
+    takes_node_ports(spec) || (spec.type_.as_deref() == Some("ClusterIP") && has_external)
 }
 
 /// Sets a text that is absent or empty.

@@ -1,5 +1,6 @@
 //! What a user reads: values in, text out. Nothing here asks the time or the terminal.
 
+pub mod config;
 pub mod describe;
 pub mod duration;
 pub mod events;

@@ -50,6 +50,19 @@ fn single_fields_of_a_running_pod_are_changed_by_patches() {
         node.run(&["annotate", "pod", "p", "who=me"]).ok(),
         "pod/p annotated\n"
     );
+    // By a selector; names and a selector exclude each other.
+    let done = node.run(&["label", "pods", "-l", "tier=back", "seen=1", "-o", "name"]);
+    assert_eq!(done.ok(), "pod/p\n");
+    let none = node.run(&["annotate", "pods", "-l", "tier=none", "who=you"]);
+    assert_eq!((none.ok(), none.err.trim()), ("", "No resources found"));
+    let both = node.run(&["label", "pod", "p", "-l", "tier=back", "seen=2"]);
+    assert_eq!(both.status, 64, "{}", both.err);
+    let done = node.run(&["label", "pod", "p", "seen-", "-o", "json"]);
+    let object: serde_json::Value = serde_json::from_str(done.ok()).expect("JSON");
+    assert_eq!(
+        object["metadata"]["labels"],
+        serde_json::json!({"tier": "back"})
+    );
     let metadata = node.pod("p")["metadata"].clone();
     assert_eq!(metadata["labels"], serde_json::json!({"tier": "back"}));
     assert_eq!(metadata["annotations"]["who"], "me");
@@ -116,5 +129,48 @@ fn single_fields_of_a_running_pod_are_changed_by_patches() {
     );
     node.run(&["delete", "pod", "p"]).ok();
     node.nothing_left_of_pods();
+    node.finish();
+}
+
+#[test]
+fn config_maps_and_secrets_are_described_and_changed_only_in_their_newest_version() {
+    let node = Node::new("describe-cm");
+    let file = node.file(
+        "objects.yaml",
+        r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings, labels: {app: web}}
+data: {a.conf: "x = 1\n"}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: login}
+stringData: {password: hidden}
+"#,
+    );
+    node.run(&["create", "-f", &file]).ok();
+    assert_eq!(
+        node.run(&["describe", "configmap", "settings"]).ok(),
+        "Name:         settings\nNamespace:    default\nLabels:       app=web\nAnnotations:  <none>\n\nData\n====\na.conf:\n----\nx = 1\n\n\n\nBinaryData\n====\n\nEvents:  <none>\n"
+    );
+    assert_eq!(
+        node.run(&["describe", "secrets"]).ok(),
+        "Name:         login\nNamespace:    default\nLabels:       <none>\nAnnotations:  <none>\n\nType:  Opaque\n\nData\n====\npassword:  6 bytes\n"
+    );
+    // What somebody has read is old when somebody else has changed it.
+    let read = node.run(&["get", "configmap", "settings", "-o", "yaml"]);
+    let read = node.file("read.yaml", read.ok());
+    let freeze = ["patch", "configmap", "settings", "-p", "immutable: true"];
+    assert_eq!(node.run(&freeze).ok(), "configmap/settings patched\n");
+    let refused = node.run(&["replace", "-f", &read]);
+    assert!(refused.err.contains("the object has been modified"));
+    assert_ne!(refused.status, 0);
+    let refused = node.run(&["patch", "configmap", "settings", "-p", "data: {b: '2'}"]);
+    let cause = "data: Forbidden: field is immutable when `immutable` is set";
+    assert!(refused.err.contains(cause), "{}", refused.err);
+    let waited = node.run(&["wait", "--for=create", "configmap/settings", "-o", "name"]);
+    assert_eq!(waited.ok(), "configmap/settings\n");
+    node.run(&["delete", "-f", &file]).ok();
     node.finish();
 }

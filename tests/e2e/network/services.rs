@@ -293,7 +293,16 @@ fn a_service_of_type_nodeport_is_reached_by_a_port_of_the_node() {
             let refused = node.run(&["create", "-f", &node.file("lb.yaml", &balancer)]);
             let text = "spec.type: LoadBalancer is not supported yet";
             assert!(refused.err.contains(text), "{}", refused.err);
-            node.run(&["delete", "service", "web-front"]).ok();
+            // Back to a Service of the inside: the port of the node is closed, the address stays.
+            let inside = r#"{"spec": {"type": "ClusterIP"}}"#;
+            let done = node.run(&["patch", "service", "web-front", "-p", inside, "-o", "json"]);
+            let patched: serde_json::Value = serde_json::from_str(done.ok()).expect("JSON");
+            assert_eq!(patched["spec"]["clusterIP"], "10.89.0.1");
+            assert!(patched["spec"]["ports"][0]["nodePort"].is_null());
+            let listed = node.run(&["get", "svc", "--no-headers"]);
+            let words: Vec<&str> = listed.ok().split_whitespace().take(5).collect();
+            let wanted = ["web-front", "ClusterIP", "10.89.0.1", "<none>", "80/TCP"];
+            assert_eq!(words, wanted);
             until("the port to be closed", Duration::from_secs(20), || {
                 std::net::TcpStream::connect(("10.88.0.1", 30000)).is_err()
             });

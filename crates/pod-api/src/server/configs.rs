@@ -2,8 +2,10 @@
 
 use super::listing::{self, ListQuery};
 use super::patching;
-use super::pods::{same_name, same_namespace, same_version, text_of, version_of};
-use crate::admission::{admit_config_map, admit_secret, read_one};
+use super::pods::{same_namespace, same_object, same_version, text_of};
+use crate::admission::{
+    admit_config_map, admit_config_map_update, admit_secret, admit_secret_update, read_one,
+};
 use crate::backend::{ApiResult, Backend, ConfigKind, ConfigRecord};
 use crate::error::{ApiError, Status};
 use crate::feed::Key;
@@ -14,7 +16,9 @@ use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use pod_manifest::Object;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -79,26 +83,18 @@ pub(super) async fn replace<B: Backend>(
     Path((namespace, name)): Named,
     body: BodyArgument,
 ) -> ApiResult<Json<Value>> {
-    let config = read(kind, &namespace, &body?)?;
-    same_name(&name, &config.name)?;
-    let key = config.key();
-    let before = listing::find(node.configs(kind), kind.resource(), &key)?;
-    same_version(
-        kind.resource(),
-        &name,
-        before.version,
-        version_of(&config.object),
-    )?;
-    let immutable = before.value.object.get("immutable") == Some(&Value::Bool(true));
-    if immutable && before.value.data != config.data {
-        return Err(ApiError::new(
-            crate::error::Reason::Invalid,
-            format!(
-                "{} \"{name}\" is invalid: data: Forbidden: field is immutable when `immutable` is set",
-                kind.as_str()
-            ),
-        ));
-    }
+    let key = Key::new(&namespace, &name);
+    let config = match (kind, read_one(text_of(&body?)?)?) {
+        (ConfigKind::ConfigMap, Object::ConfigMap(mut map)) => {
+            let old = before(&*node, kind, &key, &mut map.metadata)?;
+            admit_config_map_update(&old, map)?
+        }
+        (ConfigKind::Secret, Object::Secret(mut secret)) => {
+            let old = before(&*node, kind, &key, &mut secret.metadata)?;
+            admit_secret_update(&old, secret)?
+        }
+        _ => return Err(takes_a(kind)),
+    };
     node.put_config(config, true).await?;
     find(&*node, kind, &key)
 }
@@ -137,9 +133,24 @@ fn read(kind: ConfigKind, namespace: &str, body: &Bytes) -> ApiResult<ConfigReco
             same_namespace(namespace, &mut secret.metadata.namespace)?;
             admit_secret(secret)
         }
-        _ => Err(ApiError::bad_request(format!(
-            "this path takes a {}",
-            kind.as_str()
-        ))),
+        _ => Err(takes_a(kind)),
     }
+}
+
+/// The object that a change of these metadata is for.
+fn before<B: Backend, T: DeserializeOwned>(
+    node: &B,
+    kind: ConfigKind,
+    key: &Key,
+    changed: &mut ObjectMeta,
+) -> ApiResult<T> {
+    same_object(key, changed)?;
+    let found = listing::find(node.configs(kind), kind.resource(), key)?;
+    same_version(kind.resource(), &key.name, found.version, changed)?;
+    let old = wire::config_value(&found.value, found.version);
+    serde_json::from_value(old).map_err(ApiError::internal)
+}
+
+fn takes_a(kind: ConfigKind) -> ApiError {
+    ApiError::bad_request(format!("this path takes a {}", kind.as_str()))
 }

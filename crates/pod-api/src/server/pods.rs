@@ -13,6 +13,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::WARNING;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use pod_manifest::{FieldNote, Object};
 use serde::Deserialize;
 use serde_json::Value;
@@ -109,19 +110,17 @@ pub(super) fn text_of(body: &Bytes) -> ApiResult<&str> {
         .map_err(|e| ApiError::bad_request(format!("the body is no UTF-8: {e}")))
 }
 
-/// The name of the path counts; an object must have it.
-pub(super) fn same_name(path: &str, object: &str) -> ApiResult<()> {
-    if path == object {
+/// Name and namespace of the path count; a changed object must not have others.
+pub(super) fn same_object(path: &Key, object: &mut ObjectMeta) -> ApiResult<()> {
+    same_namespace(&path.namespace, &mut object.namespace)?;
+    let name = object.name.as_deref().unwrap_or_default();
+    if path.name == name {
         return Ok(());
     }
     Err(ApiError::bad_request(format!(
-        "the name of the object ({object}) does not match the name on the URL ({path})"
+        "the name of the object ({name}) does not match the name on the URL ({})",
+        path.name
     )))
-}
-
-/// The version that an object names.
-pub(super) fn version_of(object: &Value) -> Option<&str> {
-    object.pointer("/metadata/resourceVersion")?.as_str()
 }
 
 /// A change that names a version is one of that version; one that names none, of the newest.
@@ -129,8 +128,9 @@ pub(super) fn same_version(
     resource: &str,
     name: &str,
     newest: u64,
-    asked: Option<&str>,
+    changed: &ObjectMeta,
 ) -> ApiResult<()> {
+    let asked = changed.resource_version.as_deref();
     if asked.is_none_or(|a| a.is_empty() || a == newest.to_string()) {
         return Ok(());
     }

@@ -2,10 +2,10 @@
 
 use super::listing::{self, ListQuery};
 use super::patching;
-use super::pods::{same_name, same_namespace, same_version, text_of, version_of};
-use crate::admission::{admit_service, read_one};
+use super::pods::{same_namespace, same_object, same_version, text_of};
+use crate::admission::{admit_service, admit_service_update, read_one};
 use crate::backend::{ApiResult, Backend, ServiceRecord};
-use crate::error::{ApiError, Reason, Status};
+use crate::error::{ApiError, Status};
 use crate::feed::Key;
 use crate::wire;
 use axum::Json;
@@ -15,7 +15,6 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use pod_manifest::Object;
-use pod_model::service::ServiceAddress;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -69,24 +68,17 @@ pub(super) async fn replace<B: Backend>(
     Path((namespace, name)): Named,
     body: BodyArgument,
 ) -> ApiResult<Json<Value>> {
-    let service = read(&namespace, &body?)?;
-    let key = service.key();
-    same_name(&name, &key.name)?;
-    let before = listing::find(node.services(), RESOURCE, &key)?;
-    same_version(RESOURCE, &name, before.version, version_of(&service.object))?;
-    let (old, new) = (before.value.service.address, service.service.address);
-    if new != ServiceAddress::Any && new != old {
-        return Err(ApiError::new(
-            Reason::Invalid,
-            format!(
-                "Service \"{name}\" is invalid: spec.clusterIPs[0]: Invalid value: {:?}: may not change once set",
-                service
-                    .object
-                    .pointer("/spec/clusterIP")
-                    .unwrap_or(&Value::Null)
-            ),
-        ));
-    }
+    let key = Key::new(namespace, name);
+    let Object::Service(mut changed) = read_one(text_of(&body?)?)? else {
+        return Err(takes_a_service());
+    };
+    same_object(&key, &mut changed.metadata)?;
+    let found = listing::find(node.services(), RESOURCE, &key)?;
+    same_version(RESOURCE, &key.name, found.version, &changed.metadata)?;
+    let old = wire::service_value(&found.value, found.version);
+    let old = serde_json::from_value(old).map_err(ApiError::internal)?;
+    let (object, service) = admit_service_update(&old, *changed)?;
+    let service = ServiceRecord { service, object };
     node.put_service(service, true).await?;
     find(&*node, &key)
 }
@@ -120,6 +112,10 @@ fn read(namespace: &str, body: &Bytes) -> ApiResult<ServiceRecord> {
             let (object, service) = admit_service(*service)?;
             Ok(ServiceRecord { service, object })
         }
-        _ => Err(ApiError::bad_request("this path takes a Service")),
+        _ => Err(takes_a_service()),
     }
+}
+
+fn takes_a_service() -> ApiError {
+    ApiError::bad_request("this path takes a Service")
 }

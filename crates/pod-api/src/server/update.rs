@@ -2,7 +2,7 @@
 
 use super::listing;
 use super::patching;
-use super::pods::{self, BodyArgument, same_name, same_namespace, same_version, text_of};
+use super::pods::{self, BodyArgument, same_object, same_version, text_of};
 use crate::admission::{admit_update, read_one};
 use crate::backend::{ApiResult, Backend, PodRecord};
 use crate::error::ApiError;
@@ -138,12 +138,10 @@ fn both<B: Backend>(
         return Err(ApiError::bad_request("this path takes a Pod"));
     };
     let mut new = *new;
-    same_namespace(&namespace, &mut new.metadata.namespace)?;
-    same_name(&name, new.metadata.name.as_deref().unwrap_or_default())?;
     let key = Key::new(namespace, name);
+    same_object(&key, &mut new.metadata)?;
     let found = listing::find(node.pods(), "pods", &key)?;
-    let asked = new.metadata.resource_version.as_deref();
-    same_version("pods", &key.name, found.version, asked)?;
+    same_version("pods", &key.name, found.version, &new.metadata)?;
     let mut old = as_kept(&found.value)?;
     // A change that names no version is one of the newest.
     old.metadata.resource_version = Some(found.version.to_string());

@@ -9,6 +9,7 @@ use super::network::{address_problem, parse_address};
 use super::text::{list, text};
 use super::update::validate_meta_update;
 use crate::path::Path;
+use crate::service::is_reached_from_outside;
 use core::net::IpAddr;
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec, SessionAffinityConfig};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -61,14 +62,6 @@ fn is_type(spec: &ServiceSpec, name: &str) -> bool {
 
 fn is_headless(spec: &ServiceSpec) -> bool {
     matches!(list(&spec.cluster_ips), [only] if only == "None")
-}
-
-fn is_reached_from_outside(spec: &ServiceSpec) -> bool {
-    match text(&spec.type_) {
-        "LoadBalancer" | "NodePort" => true,
-        "ClusterIP" => !list(&spec.external_ips).is_empty(),
-        _ => false,
-    }
 }
 
 fn needs_health_check(spec: &ServiceSpec) -> bool {

@@ -132,10 +132,11 @@ fn plain_value(name: &str, value: Value) -> Option<Value> {
     }
 }
 
-const IMMUTABLE: &str = "field is immutable";
+/// What is said of a field that may never change.
+pub(crate) const IMMUTABLE: &str = "field is immutable";
 
 /// `metadata` of an object that changes.
-pub(super) fn validate_meta_update(new: &ObjectMeta, old: &ObjectMeta, errors: &mut Errors) {
+pub(crate) fn validate_meta_update(new: &ObjectMeta, old: &ObjectMeta, errors: &mut Errors) {
     let path = Path::new("metadata");
     if old.deletion_timestamp.is_some() {
         let added: BTreeSet<&str> = list(&new.finalizers)

@@ -1,8 +1,9 @@
 //! Services and claims: read, filled in, validated, and what becomes of them.
 
 use pod_manifest::{
-    Object, claim_defaults, read_documents, service_defaults, service_to_model, validate_claim,
-    validate_claim_update, validate_service, validate_service_update, wire,
+    Object, claim_defaults, keep_service, read_documents, service_defaults, service_to_model,
+    validate_claim, validate_claim_update, validate_config_map_update, validate_secret_update,
+    validate_service, validate_service_update, wire,
 };
 use pod_model::pod::IntOrString;
 use pod_model::service::{Protocol, ServiceAddress};
@@ -182,6 +183,151 @@ fn a_service_keeps_its_address() {
     );
     let other_port = made("{ports: [{port: 2}], clusterIP: 10.0.0.1}");
     assert_eq!(texts(validate_service_update(&other_port, &old)), [""; 0]);
+}
+
+#[test]
+fn what_the_server_gave_a_service_stays_through_a_change_and_what_its_new_type_lacks_goes() {
+    let mut old = service(
+        "{type: NodePort, clusterIP: 10.0.0.1, ipFamilies: [IPv4], ports: [{name: a, port: 80, nodePort: 30001}, {name: b, port: 81, nodePort: 30002}]}",
+    );
+    old.metadata.resource_version = Some("7".to_owned());
+    old.metadata.uid = Some("u".to_owned());
+    service_defaults(&mut old);
+    let immutable = "spec.clusterIPs[0]: Invalid value: [\"10.0.0.2\"]: may not change once set";
+    for (spec, node_ports, policy, errors) in [
+        // Ports are told apart by their names.
+        (
+            "{type: NodePort, ports: [{name: b, port: 82}, {name: c, port: 83}]}",
+            vec![Some(30002), None],
+            Some("Cluster"),
+            vec![],
+        ),
+        // A number that is asked for elsewhere is not kept.
+        (
+            "{type: NodePort, ports: [{name: a, port: 80}, {name: c, port: 83, nodePort: 30001}]}",
+            vec![None, Some(30001)],
+            Some("Cluster"),
+            vec![],
+        ),
+        // As a patch of the type alone has it, and as a manifest.
+        (
+            "{type: ClusterIP, externalTrafficPolicy: Cluster, ports: [{name: a, port: 80, nodePort: 30001}]}",
+            vec![None],
+            None,
+            vec![],
+        ),
+        (
+            "{clusterIP: 10.0.0.1, ports: [{port: 80}]}",
+            vec![None],
+            None,
+            vec![],
+        ),
+        // What is asked for besides is not dropped in silence.
+        (
+            "{type: ClusterIP, ports: [{port: 80, nodePort: 30009}]}",
+            vec![Some(30009)],
+            None,
+            vec!["spec.ports[0].nodePort: Forbidden: may not be used when `type` is 'ClusterIP'"],
+        ),
+        (
+            "{type: NodePort, clusterIP: 10.0.0.2, ports: [{name: a, port: 80}]}",
+            vec![Some(30001)],
+            Some("Cluster"),
+            vec![immutable],
+        ),
+        // Only the first of the two that belong together.
+        (
+            "{type: NodePort, clusterIP: 10.0.0.2, clusterIPs: [10.0.0.1], ports: [{name: a, port: 80}]}",
+            vec![Some(30001)],
+            Some("Cluster"),
+            vec![immutable],
+        ),
+    ] {
+        let mut new = service(spec);
+        service_defaults(&mut new);
+        keep_service(&mut new, &old);
+        assert_eq!(texts(validate_service_update(&new, &old)), errors, "{spec}");
+        let new = new.spec.unwrap();
+        let numbers: Vec<_> = new.ports.iter().flatten().map(|p| p.node_port).collect();
+        assert_eq!(numbers, node_ports, "{spec}");
+        assert_eq!(new.external_traffic_policy.as_deref(), policy, "{spec}");
+        assert_eq!(new.ip_families, Some(vec!["IPv4".to_owned()]), "{spec}");
+        if errors.is_empty() {
+            assert_eq!(new.cluster_ips, Some(vec!["10.0.0.1".to_owned()]), "{spec}");
+        }
+    }
+}
+
+#[test]
+fn what_is_immutable_stays_so_and_a_secret_keeps_its_type() {
+    let frozen = "field is immutable when `immutable` is set";
+    let map = |rest: &str| -> wire::ConfigMap {
+        let text = format!(
+            "{{kind: ConfigMap, apiVersion: v1, metadata: {{name: o, namespace: ns, resourceVersion: '3'}}, {rest}}}"
+        );
+        match objects(&text).pop() {
+            Some(Object::ConfigMap(map)) => map,
+            other => panic!("{other:?}"),
+        }
+    };
+    let secret = |rest: &str| -> wire::Secret {
+        let text = format!(
+            "{{kind: Secret, apiVersion: v1, metadata: {{name: o, namespace: ns, resourceVersion: '3'}}, {rest}}}"
+        );
+        match objects(&text).pop() {
+            Some(Object::Secret(secret)) => secret,
+            other => panic!("{other:?}"),
+        }
+    };
+    let old = map("immutable: true, data: {a: '1'}, binaryData: {b: aGk=}");
+    for (new, fields) in [
+        (
+            "immutable: true, data: {a: '1'}, binaryData: {b: aGk=}",
+            vec![],
+        ),
+        ("data: {a: '1'}, binaryData: {b: aGk=}", vec!["immutable"]),
+        (
+            "immutable: true, data: {a: '2'}",
+            vec!["data", "binaryData"],
+        ),
+    ] {
+        let wanted: Vec<_> = fields
+            .iter()
+            .map(|f| format!("{f}: Forbidden: {frozen}"))
+            .collect();
+        assert_eq!(
+            texts(validate_config_map_update(&map(new), &old)),
+            wanted,
+            "{new}"
+        );
+    }
+    let loose = map("data: {a: '1'}");
+    assert_eq!(
+        texts(validate_config_map_update(&map("data: {a: '2'}"), &loose)),
+        [""; 0]
+    );
+    let old = secret("type: Opaque, immutable: true, data: {a: aGk=}");
+    for (new, wanted) in [
+        // The same bytes, written otherwise.
+        ("type: Opaque, immutable: true, stringData: {a: hi}", vec![]),
+        (
+            "type: Opaque, immutable: true, stringData: {a: ho}",
+            vec![format!("data: Forbidden: {frozen}")],
+        ),
+        (
+            "type: mine, immutable: false, data: {a: aGk=}",
+            vec![
+                "type: Invalid value: \"mine\": field is immutable".to_owned(),
+                format!("immutable: Forbidden: {frozen}"),
+            ],
+        ),
+    ] {
+        assert_eq!(
+            texts(validate_secret_update(&secret(new), &old)),
+            wanted,
+            "{new}"
+        );
+    }
 }
 
 const CLAIM: &str = "{accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}";

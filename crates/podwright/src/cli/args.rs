@@ -2,7 +2,7 @@
 
 mod change;
 
-pub use change::{LabelArgs, PatchArgs, ReplaceArgs, SetCommand, SetImageArgs};
+pub use change::{LabelArgs, PatchArgs, ReplaceArgs, SetCommand};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use pod_manifest::Compat;
@@ -162,7 +162,7 @@ pub enum ColorWhen {
 pub enum Command {
     /// Run a pod and follow it: progress, output, exit status.
     Run(RunArgs),
-    /// Create pods, ConfigMaps and Secrets from files, and return at once.
+    /// Create pods, Services, ConfigMaps and Secrets from files, and return at once.
     Create(CreateArgs),
     /// Change pods while they run, as far as Kubernetes allows it: images, cpu and memory, labels, annotations, ephemeral containers.
     Replace(ReplaceArgs),
@@ -178,9 +178,9 @@ pub enum Command {
         #[command(subcommand)]
         command: SetCommand,
     },
-    /// Show what exists: pods, configmaps, secrets, events, all.
+    /// Show what exists: pods, services, configmaps, secrets, events, all.
     Get(GetArgs),
-    /// Tell everything about pods, with their events.
+    /// Tell everything about pods, with their events, and about Services, ConfigMaps and Secrets.
     Describe(DescribeArgs),
     /// Say why a pod is where it is: which container holds it up, how that ended last, when it is tried again.
     Explain(ExplainArgs),
@@ -196,7 +196,7 @@ pub enum Command {
     Debug(DebugArgs),
     /// Give a failed pod a second chance: it goes on at what failed, and what succeeded is not run again.
     Retry(RetryArgs),
-    /// End and remove pods; remove ConfigMaps and Secrets.
+    /// End and remove pods; remove Services, ConfigMaps and Secrets.
     Delete(DeleteArgs),
     /// Wait until pods have a condition, or are gone.
     Wait(WaitArgs),
@@ -383,7 +383,7 @@ pub struct GetArgs {
 /// `describe`.
 #[derive(Debug, Args)]
 pub struct DescribeArgs {
-    /// What, and which: pod NAME…, pod/NAME.
+    /// What, and which: pod NAME…, pod/NAME, service NAME, configmap NAME, secret NAME.
     #[arg(value_name = "TYPE [NAME]")]
     pub what: Vec<String>,
     /// Files with the names.
@@ -395,7 +395,7 @@ pub struct DescribeArgs {
     /// In all namespaces.
     #[arg(short = 'A', long, conflicts_with = "namespace")]
     pub all_namespaces: bool,
-    /// Only pods with these labels.
+    /// Only objects with these labels.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<String>,
     /// Show the events, too.
@@ -651,6 +651,9 @@ pub struct WaitArgs {
     /// Only objects with these labels.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     pub selector: Option<String>,
+    /// Print what was waited for so.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<Output>,
 }
 
 /// `events`.

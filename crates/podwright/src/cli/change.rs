@@ -1,10 +1,10 @@
 //! `patch`, `label`, `annotate` and `set image`: changes of single fields, with the words of kubectl.
 
-use super::args::{LabelArgs, PatchArgs, SetCommand, SetImageArgs};
+use super::args::{LabelArgs, PatchArgs, SetCommand};
 use super::connect::{Places, connect};
 use super::exit::{Code, Failure, Outcome};
 use super::find::find_all;
-use super::output::{note, print};
+use super::output::{note, print, told};
 use super::replace::with_hint;
 use super::target::{Target, Targets, targets};
 use pod_api::client::{Client, Resource};
@@ -78,9 +78,11 @@ pub async fn patch(args: &PatchArgs, places: &Places) -> Outcome<u8> {
             )
             .await
             .map_err(|e| with_hint(e, target.resource))?;
-        let same = without_version(old) == without_version(new);
-        let more = if same { " (no change)" } else { "" };
-        print(&format!("{} patched{more}\n", shown(target)))
+        let done = match is_same(&old, &new) {
+            true => "patched (no change)",
+            false => "patched",
+        };
+        told(args.output, target.resource, &new, done)
     })
     .await
 }
@@ -89,20 +91,34 @@ pub async fn patch(args: &PatchArgs, places: &Places) -> Outcome<u8> {
 pub async fn label(args: &LabelArgs, map: MapOf, places: &Places) -> Outcome<u8> {
     let (words, changes) = split(&args.words, map)?;
     let client = connect(places).await?;
+    let several = args.all || args.selector.is_some();
     let named = match targets(words, &[], args.namespace.namespace.as_deref())? {
+        Targets::Named(_) if several => {
+            return Err(Failure::usage(
+                "error: names, --all and a selector (-l) exclude each other",
+            ));
+        }
         Targets::Named(named) => named,
-        Targets::Kinds(kinds) if args.all => {
-            find_all(&client, &kinds, Some(args.namespace.or_default()), None).await?
+        Targets::Kinds(kinds) if several => {
+            let namespace = Some(args.namespace.or_default());
+            find_all(&client, &kinds, namespace, args.selector.as_deref()).await?
         }
         Targets::Kinds(_) => return Err(nothing_named()),
     };
+    if named.is_empty() {
+        note("No resources found");
+    }
     each(&named, async |target| {
         let old = get(&client, target).await?;
         let own = old.pointer(&format!("/metadata/{}", map.field));
         let own = own.and_then(Value::as_object).cloned().unwrap_or_default();
         let (patch, missing) = map_patch(&own, &changes, args.overwrite, map)?;
         for key in missing {
-            print(&format!("{} {key:?} not found.\n", map.one))?;
+            let text = format!("{} {key:?} not found.", map.one);
+            match args.output {
+                None => print(&(text + "\n"))?,
+                Some(_) => note(&text),
+            }
         }
         let [set, removed, none] = map.done;
         let done = match () {
@@ -110,7 +126,9 @@ pub async fn label(args: &LabelArgs, map: MapOf, places: &Places) -> Outcome<u8>
             () if patch.values().all(Value::is_null) => removed,
             () => set,
         };
-        if !patch.is_empty() {
+        let new = if patch.is_empty() {
+            old
+        } else {
             let patch = json!({ "metadata": { map.field: patch } });
             client
                 .patch(
@@ -119,18 +137,18 @@ pub async fn label(args: &LabelArgs, map: MapOf, places: &Places) -> Outcome<u8>
                     &target.name,
                     (PatchKind::Merge, &patch),
                 )
-                .await?;
-        }
-        print(&format!("{} {done}\n", shown(target)))
+                .await?
+        };
+        told(args.output, target.resource, &new, done)
     })
     .await
 }
 
 /// `set image`.
 pub async fn set(command: &SetCommand, places: &Places) -> Outcome<u8> {
-    let SetCommand::Image(SetImageArgs { words, namespace }) = command;
-    let at = words.iter().position(|w| w.contains('='));
-    let (words, images) = words.split_at(at.unwrap_or(words.len()));
+    let SetCommand::Image(args) = command;
+    let at = args.words.iter().position(|w| w.contains('='));
+    let (words, images) = args.words.split_at(at.unwrap_or(args.words.len()));
     let images: Vec<(&str, &str)> = images
         .iter()
         .map(|w| {
@@ -140,7 +158,7 @@ pub async fn set(command: &SetCommand, places: &Places) -> Outcome<u8> {
         .collect::<Option<_>>()
         .filter(|images: &Vec<_>| !images.is_empty())
         .ok_or_else(|| Failure::usage("error: images are written CONTAINER=IMAGE"))?;
-    let named = named(words, namespace.or_default())?;
+    let named = named(words, args.namespace.or_default())?;
     let client = connect(places).await?;
     each(&named, async |target| {
         if target.resource != Resource::Pods {
@@ -160,10 +178,10 @@ pub async fn set(command: &SetCommand, places: &Places) -> Outcome<u8> {
             )
             .await?;
         // Nothing is said where nothing is another.
-        if without_version(old) == without_version(new) {
+        if args.output.is_none() && is_same(&old, &new) {
             return Ok(());
         }
-        print(&format!("{} image updated\n", shown(target)))
+        told(args.output, target.resource, &new, "image updated")
     })
     .await
 }
@@ -200,14 +218,19 @@ fn shown(target: &Target) -> String {
     format!("{}/{}", target.resource.singular(), target.name)
 }
 
-fn without_version(mut object: Value) -> Value {
-    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.remove("resourceVersion");
-    }
-    if let Some(fields) = object.as_object_mut() {
-        fields.remove("status");
-    }
-    object
+/// The same but for what changes by itself: version and status.
+fn is_same(old: &Value, new: &Value) -> bool {
+    let plain = |object: &Value| {
+        let mut object = object.clone();
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("resourceVersion");
+        }
+        if let Some(fields) = object.as_object_mut() {
+            fields.remove("status");
+        }
+        object
+    };
+    plain(old) == plain(new)
 }
 
 /// A change of one entry: another value, or `None` to remove it.

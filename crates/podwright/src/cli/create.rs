@@ -1,13 +1,12 @@
 //! `create`, and what it shares with `run`.
 
-use super::args::{CreateArgs, Output};
+use super::args::CreateArgs;
 use super::connect::{Places, connect};
 use super::delete::delete_and_wait;
 use super::exit::{Code, Failure, Outcome};
 use super::manifest::{self, Source};
-use super::output::{data, data_format, note, print};
+use super::output::{note, told};
 use super::target::Target;
-use super::view::text;
 use pod_api::admission::{
     admit_claim, admit_config_map, admit_pod, admit_secret, admit_service, not_kept,
 };
@@ -31,13 +30,12 @@ pub async fn create(args: &CreateArgs, places: &Places) -> Outcome<u8> {
     for source in &sources {
         match create_one(&client, source, how).await {
             Ok(created) => {
-                let name = text(&created.object, "/metadata/name");
-                let kind = source.resource().singular();
-                match (data_format(args.output), args.output) {
-                    (Some(format), _) => print(&data(&created.object, format)?)?,
-                    (None, Some(Output::Name)) => print(&format!("{kind}/{name}\n"))?,
-                    _ => print(&format!("{kind}/{name} {}\n", created.verb))?,
-                }
+                told(
+                    args.output,
+                    source.resource(),
+                    &created.object,
+                    created.verb,
+                )?;
             }
             // One that exists already is no reason to leave the others out.
             Err(failure) => {

@@ -12,11 +12,12 @@ use pod_api::wire;
 use pod_model::event::Event;
 use pod_model::pod::Pod;
 use pod_plan::endpoints::endpoints;
+use pod_print::config::{describe_config_map, describe_secret};
 use pod_print::describe::{Described, describe_pod};
 use pod_print::service::describe_service;
 use serde_json::Value;
 
-/// Tells everything about pods and Services.
+/// Tells everything about pods, Services, ConfigMaps and Secrets.
 pub async fn describe(args: &DescribeArgs, places: &Places) -> Outcome<u8> {
     let namespace = args.namespace.namespace.as_deref();
     let targets = targets(&args.what, &args.files.files, namespace)?;
@@ -31,6 +32,13 @@ pub async fn describe(args: &DescribeArgs, places: &Places) -> Outcome<u8> {
         }
         print(&match kind {
             Resource::Services => service_text(args, &client, object).await?,
+            Resource::ConfigMaps => {
+                let map = wire::config_map_of(object).map_err(|e| unreadable(&e))?;
+                describe_config_map(&map, args.show_events)
+            }
+            Resource::Secrets => {
+                describe_secret(&wire::secret_of(object).map_err(|e| unreadable(&e))?)
+            }
             _ => text_of(args, &client, object).await?,
         })?;
     }
@@ -47,12 +55,12 @@ pub async fn describe(args: &DescribeArgs, places: &Places) -> Outcome<u8> {
 }
 
 fn can_be_described(resource: Resource) -> Outcome<()> {
-    if matches!(resource, Resource::Pods | Resource::Services) {
+    if !matches!(resource, Resource::Events | Resource::Claims) {
         return Ok(());
     }
+    let plural = resource.plural();
     Err(Failure::usage(format!(
-        "error: only pods and services are described; `podwright get {} -o yaml` shows these",
-        resource.plural()
+        "error: {plural} are not described; `podwright get {plural} -o yaml` shows them"
     )))
 }
 

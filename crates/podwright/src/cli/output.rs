@@ -2,6 +2,8 @@
 
 use super::args::{DataOutput, Output};
 use super::exit::{Code, Failure, Outcome};
+use super::view::text;
+use pod_api::client::Resource;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -48,6 +50,18 @@ pub fn data_format(output: Option<Output>) -> Option<DataOutput> {
         Some(Output::Json) => Some(DataOutput::Json),
         Some(Output::Yaml) => Some(DataOutput::Yaml),
         _ => None,
+    }
+}
+
+/// What was done to an object: the object itself where JSON or YAML is asked for, `kind/name` where the name is, else `kind/name DONE`.
+pub fn told(output: Option<Output>, resource: Resource, object: &Value, done: &str) -> Outcome<()> {
+    if let Some(format) = data_format(output) {
+        return print(&data(object, format)?);
+    }
+    let (kind, name) = (resource.singular(), text(object, "/metadata/name"));
+    match output {
+        Some(Output::Name) => print(&format!("{kind}/{name}\n")),
+        _ => print(&format!("{kind}/{name} {done}\n")),
     }
 }
 

@@ -4,7 +4,7 @@ use super::args::ReplaceArgs;
 use super::connect::{Places, connect};
 use super::exit::{Code, Failure, Outcome};
 use super::manifest;
-use super::output::{note, print};
+use super::output::{note, told};
 use pod_api::client::{ClientError, Resource};
 
 /// What a refusal says of fields that do not change.
@@ -31,7 +31,7 @@ pub async fn replace(args: &ReplaceArgs, places: &Places) -> Outcome<u8> {
             None => client.replace(resource, &namespace, name, &object).await,
         };
         match done {
-            Ok(_) => print(&format!("{}/{name} replaced\n", resource.singular()))?,
+            Ok(new) => told(args.output, resource, &new, "replaced")?,
             // The others are replaced all the same.
             Err(error) => {
                 let failure = with_hint(error, resource);

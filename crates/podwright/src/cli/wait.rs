@@ -4,14 +4,14 @@ use super::args::WaitArgs;
 use super::connect::{Places, connect};
 use super::exit::{Code, Failure, Outcome};
 use super::find::find_all;
-use super::output::print;
+use super::output::told;
 use super::target::{Target, Targets, targets};
 use super::time::duration;
 use super::view::{items, text};
 use pod_api::client::{Client, Selectors};
 use pod_api::error::Reason;
 use pod_api::feed::ChangeKind;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -162,8 +162,7 @@ pub async fn wait(args: &WaitArgs, places: &Places) -> Outcome<u8> {
     let deadline = Instant::now() + timeout;
     for target in &named {
         let waited = tokio::time::timeout_at(deadline, one(&client, target, &until)).await;
-        let kind = target.resource.singular();
-        match waited {
+        let object = match waited {
             Ok(result) => result?,
             Err(_) => {
                 return Err(Failure::new(
@@ -175,20 +174,24 @@ pub async fn wait(args: &WaitArgs, places: &Places) -> Outcome<u8> {
                     ),
                 ));
             }
-        }
-        print(&format!("{kind}/{} condition met\n", target.name))?;
+        };
+        told(args.output, target.resource, &object, "condition met")?;
     }
     Ok(0)
 }
 
-async fn one(client: &Client, target: &Target, until: &Until) -> Outcome<()> {
+/// The object as it is when that holds, or was when it went. Of one that is gone already nothing but its name.
+async fn one(client: &Client, target: &Target, until: &Until) -> Outcome<Value> {
     let namespace = Some(target.namespace.as_str());
     let selectors = Selectors::name(&target.name);
     loop {
         let list = client.list(target.resource, namespace, &selectors).await?;
         let version = text(&list, "/metadata/resourceVersion").to_owned();
-        match (items(list).first(), until) {
-            (None, Until::Deleted) => return Ok(()),
+        match (items(list).pop(), until) {
+            (None, Until::Deleted) => {
+                let metadata = json!({"name": target.name, "namespace": target.namespace});
+                return Ok(json!({ "metadata": metadata }));
+            }
             (None, Until::Created) => {}
             (None, _) => {
                 let (plural, name) = (target.resource.plural(), &target.name);
@@ -197,7 +200,7 @@ async fn one(client: &Client, target: &Target, until: &Until) -> Outcome<()> {
                     format!("Error from server (NotFound): {plural} \"{name}\" not found"),
                 ));
             }
-            (Some(object), until) if until.holds(object) => return Ok(()),
+            (Some(object), until) if until.holds(&object) => return Ok(object),
             _ => {}
         }
         let watch = client.watch(target.resource, namespace, &selectors, Some(&version));
@@ -205,7 +208,7 @@ async fn one(client: &Client, target: &Target, until: &Until) -> Outcome<()> {
         loop {
             match watch.next().await {
                 Ok(Some(event)) if event.kind == ChangeKind::Deleted => match until {
-                    Until::Deleted => return Ok(()),
+                    Until::Deleted => return Ok(event.object),
                     Until::Created => {}
                     _ => {
                         return Err(Failure::new(
@@ -218,7 +221,7 @@ async fn one(client: &Client, target: &Target, until: &Until) -> Outcome<()> {
                         ));
                     }
                 },
-                Ok(Some(event)) if until.holds(&event.object) => return Ok(()),
+                Ok(Some(event)) if until.holds(&event.object) => return Ok(event.object),
                 Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(error) if error.reason() == Some(Reason::Expired) => break,
@@ -231,7 +234,6 @@ async fn one(client: &Client, target: &Target, until: &Until) -> Outcome<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn what_is_waited_for_is_read_and_judged() {

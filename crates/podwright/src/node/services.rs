@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use pod_api::backend::{ApiResult, PodRecord, ServiceRecord};
 use pod_api::error::{ApiError, Reason};
 use pod_api::feed::{Feed, Key, Versions};
-use pod_model::service::{NODE_PORTS, Protocol, Service, ServiceAddress, ServiceKind, ServicePort};
+use pod_model::service::{NODE_PORTS, Protocol, Service, ServiceAddress, ServiceKind};
 use pod_network::Subnets;
 use pod_plan::configs::service_env;
 use std::collections::BTreeSet;
@@ -74,8 +74,7 @@ impl Services {
             }
         }
         service.address = self.address(&key, service.address, subnets)?;
-        let before = before.as_ref().map(|b| &b.value.service);
-        self.node_ports(&key, service, before)?;
+        self.node_ports(&key, service)?;
         self.records
             .keep_service(&record)
             .map_err(|e| ApiError::internal(format!("{e:#}")))?;
@@ -132,13 +131,8 @@ impl Services {
         }
     }
 
-    /// Gives each port of a Service that is reached from outside its port of the node: the one that it asks for, or had, or a free one.
-    fn node_ports(
-        &self,
-        key: &Key,
-        service: &mut Service,
-        before: Option<&Service>,
-    ) -> ApiResult<()> {
+    /// Gives each port of a Service that is reached from outside its port of the node: the one that it asks for, or a free one.
+    fn node_ports(&self, key: &Key, service: &mut Service) -> ApiResult<()> {
         if service.kind != ServiceKind::NodePort {
             return Ok(());
         }
@@ -160,13 +154,8 @@ impl Services {
             }
         }
         for port in service.ports.iter_mut().filter(|p| p.node_port.is_none()) {
-            let same = |p: &&ServicePort| p.port == port.port && p.protocol == port.protocol;
-            let had = before.and_then(|b| b.ports.iter().find(same)?.node_port);
             let is_free = |n: &u16| !taken.contains(&(port.protocol, *n));
-            let free = had
-                .filter(is_free)
-                .or_else(|| NODE_PORTS.clone().find(is_free));
-            let Some(number) = free else {
+            let Some(number) = NODE_PORTS.clone().find(is_free) else {
                 return Err(ApiError::internal(format!(
                     "failed to allocate a nodePort: range is full ({}-{})",
                     NODE_PORTS.start(),

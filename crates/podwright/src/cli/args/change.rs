@@ -1,6 +1,6 @@
 //! The verbs that change what is there.
 
-use super::NamespaceArg;
+use super::{NamespaceArg, Output};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -13,6 +13,9 @@ pub struct ReplaceArgs {
     /// Replace only this part of a pod: ephemeralcontainers, or resize (amounts of cpu and memory).
     #[arg(long, value_name = "PART", value_parser = ["ephemeralcontainers", "resize"])]
     pub subresource: Option<String>,
+    /// Print what came of it so.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<Output>,
     /// Where the manifest names none.
     #[command(flatten)]
     pub namespace: NamespaceArg,
@@ -42,6 +45,9 @@ pub struct PatchArgs {
     /// Change only this part of a pod: ephemeralcontainers, or resize (amounts of cpu and memory).
     #[arg(long, value_name = "PART", value_parser = ["ephemeralcontainers", "resize"])]
     pub subresource: Option<String>,
+    /// Print what came of it so.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<Output>,
     /// The namespace.
     #[command(flatten)]
     pub namespace: NamespaceArg,
@@ -56,9 +62,15 @@ pub struct LabelArgs {
     /// Of all objects of that type.
     #[arg(long)]
     pub all: bool,
+    /// Of the objects of that type with these labels.
+    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "all")]
+    pub selector: Option<String>,
     /// Change what has another value already.
     #[arg(long)]
     pub overwrite: bool,
+    /// Print what came of it so.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<Output>,
     /// The namespace.
     #[command(flatten)]
     pub namespace: NamespaceArg,
@@ -77,6 +89,9 @@ pub struct SetImageArgs {
     /// Which pods, and the images: pod NAME CONTAINER=IMAGE; * for all containers.
     #[arg(value_name = "TYPE NAME CONTAINER=IMAGE", required = true)]
     pub words: Vec<String>,
+    /// Print what came of it so.
+    #[arg(short = 'o', long, value_name = "FORMAT")]
+    pub output: Option<Output>,
     /// The namespace.
     #[command(flatten)]
     pub namespace: NamespaceArg,
