@@ -191,7 +191,15 @@ impl Input<'_> {
             "validateConfigMap" => {
                 return Ok(pod_manifest::validate_config_map(&self.get("configMap")?));
             }
+            "validateConfigMapUpdate" => {
+                let (new, old) = (self.get("newConfigMap")?, self.get("oldConfigMap")?);
+                return Ok(pod_manifest::validate_config_map_update(&new, &old));
+            }
             "validateSecret" => return Ok(pod_manifest::validate_secret(&self.get("secret")?)),
+            "validateSecretUpdate" => {
+                let (new, old) = (self.get("newSecret")?, self.get("oldSecret")?);
+                return Ok(pod_manifest::validate_secret_update(&new, &old));
+            }
             "validatePodStatusUpdate" => {
                 let (new, old) = (self.get("newPod")?, self.get("oldPod")?);
                 return Ok(validate_status_update(&new, &old, &options));
