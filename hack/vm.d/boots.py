@@ -6,7 +6,6 @@ import sys
 import tempfile
 import time
 
-import cases
 import guest
 import image
 
@@ -94,11 +93,10 @@ def resets(count, dist, binary, options, seed, report, bound):
     return failed, operations
 
 
-def run(count, dist, options, seed=None):
+def run(count, dist, binary, options, seed=None):
     """What `hack/vm resets` does. Whether nothing was lost."""
     os.makedirs(image.CACHE, exist_ok=True)
     seed = seed if seed is not None else random.SystemRandom().randrange(1 << 32)
-    binary = cases.program()
 
     def report(name, end, took, why=""):
         print(f"  {name:16} {end:6} {took:6.1f} s  {why}")

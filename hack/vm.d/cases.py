@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+import boots
 import guest
 import image
 import prompt
@@ -175,8 +176,6 @@ class Runner:
 
 def boots_of(filters, dist, binary, options, resets, report, bound):
     """The cases of several boots, one after the other."""
-    import boots
-
     def wanted(name):
         return not filters or any(f in name for f in filters)
 
@@ -195,15 +194,15 @@ def test(filters, dist, guests, options, resets, patience):
     guest.has_kvm()
     binary = program()
     chosen, left_out = choose(listed(binary), filters)
-    boots = not filters or any("boots" in f for f in filters)
+    has_boots = not filters or any("boots" in f for f in filters)
     shell = not filters or any(f in prompt.CASE for f in filters)
-    if not chosen and not boots and not shell:
+    if not chosen and not has_boots and not shell:
         raise image.Missing(f"no case that runs in a guest has {' or '.join(filters)} in its name")
     begun, bound = time.monotonic(), guest.Bound(patience)
     report = Report(chosen)
     # Neighbours are alike in cost: dealt out in turn, the guests end at about the same time. The boots have a turn of their own, first: they
     # are the longest that cannot be split.
-    jobs = [lambda: boots_of(filters, dist, binary, options, resets, report, bound)] if boots else []
+    jobs = [lambda: boots_of(filters, dist, binary, options, resets, report, bound)] if has_boots else []
     share = min(guests + 1, len(chosen))
     runners = [Runner(str(n + 1), chosen[n::share], dist, binary, options, report, bound) for n in range(share)]
     jobs += [runner.run for runner in runners]
