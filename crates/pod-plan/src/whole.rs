@@ -160,6 +160,13 @@ mod tests {
                 cpu_period: Some(100_000),
                 ..PodCgroup::default()
             };
+            // One that says nothing is told of as it was granted.
+            let silent = PodCgroup {
+                memory: Some(0),
+                ..PodCgroup::default()
+            };
+            let own = in_force(&pod, &silent, &ResourceList::new());
+            assert_eq!(Some(&own), pod.spec.resources.as_ref());
             let told = in_force(&pod, &cgroup, &ResourceList::new());
             let cpu = |list: &ResourceList| list[CPU].to_string();
             let told = (cpu(&told.requests), cpu(&told.limits));

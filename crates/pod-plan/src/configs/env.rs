@@ -217,3 +217,6 @@ pub fn expand_command_and_args(
     };
     (all(command), all(args))
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,4 +242,83 @@ mod tests {
             assert_eq!(env_field(&pod, &field, &node, &[]).unwrap(), "n1", "{path}");
         }
     }
+
+    #[test]
+    fn what_go_would_not_print_is_escaped_by_its_number_and_the_rest_is_not() {
+        for (text, quoted) in [
+            ("€ – ,;", "\"€ – ,;\""),
+            ("\u{200b}", "\"\\u200b\""),
+            ("\u{e0001}", "\"\\U000e0001\""),
+            ("\u{10000}", "\"\u{10000}\""),
+        ] {
+            assert_eq!(quote(text), quoted);
+        }
+    }
+
+    #[test]
+    fn a_variable_names_a_field_that_has_a_text_or_is_refused_by_kind() {
+        let mut pod = super::super::testing::pod();
+        let pair = |k: &str, v: &str| [(k.to_owned(), v.to_owned())].into();
+        pod.metadata.labels = pair("tier", "web");
+        pod.metadata.annotations = pair("note", "x");
+        pod.spec.service_account_name = Some("robot".to_owned());
+        let mut node = super::super::testing::node();
+        node.ips = vec!["10.0.0.1".to_owned(), "fd00::1".to_owned()];
+        let ips = ["10.1.0.5".to_owned(), "fd01::5".to_owned()];
+        let path = |path: &str| path.to_owned();
+        for (field, told) in [
+            ("metadata.name", Ok("web")),
+            ("metadata.namespace", Ok("ns")),
+            ("metadata.uid", Ok("1-2")),
+            ("metadata.labels", Ok("tier=\"web\"")),
+            ("metadata.annotations", Ok("note=\"x\"")),
+            ("metadata.labels['tier']", Ok("web")),
+            ("metadata.annotations['note']", Ok("x")),
+            ("metadata.labels['none']", Ok("")),
+            ("spec.nodeName", Ok("")),
+            ("spec.serviceAccountName", Ok("robot")),
+            ("status.hostIP", Ok("10.0.0.1")),
+            ("status.hostIPs", Ok("10.0.0.1,fd00::1")),
+            ("status.podIP", Ok("10.1.0.5")),
+            ("status.podIPs", Ok("10.1.0.5,fd01::5")),
+            (
+                "spec.whoops",
+                Err(FieldError::UnsupportedLabel {
+                    path: path("spec.whoops"),
+                }),
+            ),
+            (
+                "metadata.whoops",
+                Err(FieldError::UnsupportedLabel {
+                    path: path("metadata.whoops"),
+                }),
+            ),
+            // Known as labels of pods, and without a text here.
+            (
+                "spec.restartPolicy",
+                Err(FieldError::Unsupported {
+                    path: path("spec.restartPolicy"),
+                }),
+            ),
+            (
+                "status.phase",
+                Err(FieldError::Unsupported {
+                    path: path("status.phase"),
+                }),
+            ),
+            (
+                "metadata.name['x']",
+                Err(FieldError::LabelSubscript {
+                    path: path("metadata.name['x']"),
+                }),
+            ),
+        ] {
+            let asked = FieldRef {
+                api_version: None,
+                field_path: field.to_owned(),
+            };
+            let got = env_field(&pod, &asked, &node, &ips);
+            assert_eq!(got, told.map(str::to_owned), "{field}");
+        }
+    }
 }

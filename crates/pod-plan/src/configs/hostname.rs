@@ -149,4 +149,22 @@ mod tests {
                 .contains("(64 characters is the max, 93 characters requested)")
         );
     }
+
+    #[test]
+    fn the_kernel_is_told_the_domain_only_where_there_is_one_and_the_pod_asks_for_it() {
+        let mut pod = Pod::default();
+        let max = "x".repeat(KERNEL_MAX - 2);
+        for (asks, hostname, domain, told) in [
+            (None, "web", "d", Some("web".to_owned())),
+            (Some(false), "web", "d", Some("web".to_owned())),
+            (Some(true), "web", "", Some("web".to_owned())),
+            (Some(true), "web", "d", Some("web.d".to_owned())),
+            (Some(true), &max, "d", Some(format!("{max}.d"))),
+            (Some(true), &max, "dd", None),
+        ] {
+            pod.spec.set_hostname_as_fqdn = asks;
+            let got = kernel_hostname(&pod, hostname, domain).ok();
+            assert_eq!(got, told, "{asks:?} {hostname} {domain}");
+        }
+    }
 }

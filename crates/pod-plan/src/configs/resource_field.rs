@@ -192,4 +192,44 @@ mod tests {
             Ok("1024".to_owned())
         );
     }
+
+    #[test]
+    fn a_missing_limit_is_that_of_the_pod_where_the_node_has_the_resource_and_else_the_nodes() {
+        let mut pod = Pod::default();
+        let named = |name: &str| Container {
+            name: name.into(),
+            ..Container::default()
+        };
+        pod.spec.containers = vec![named("app")];
+        pod.spec.init_containers = vec![named("init")];
+        let of_node = list(&[(CPU, "4"), (MEMORY, "8"), (STORAGE, "10")]);
+        let (both, node) = (MissingLimits::PodThenNode, MissingLimits::Node);
+        for (container, resource, of_pod, known, missing, told) in [
+            (None, MEMORY, "2", &of_node, both, 2),
+            (None, MEMORY, "2", &of_node, node, 8),
+            (None, MEMORY, "0", &of_node, both, 8),
+            (None, MEMORY, "2", &ResourceList::new(), both, 0),
+            // A pod as a whole has no limit of storage.
+            (None, STORAGE, "2", &of_node, both, 10),
+            (Some("app"), MEMORY, "2", &of_node, both, 2),
+            (Some("app"), MEMORY, "2", &of_node, node, 8),
+            // In variables, another init container's limits stay as they are.
+            (Some("init"), MEMORY, "2", &of_node, both, 0),
+            (Some("init"), MEMORY, "2", &of_node, node, 8),
+        ] {
+            pod.spec.resources = Some(Resources {
+                limits: list(&[(resource, of_pod)]),
+                ..Resources::default()
+            });
+            let field = ResourceFieldRef {
+                container_name: container.map(Into::into),
+                resource: format!("limits.{resource}"),
+                divisor: None,
+            };
+            let own = &pod.spec.containers[0];
+            let got = resource_field(&pod, Some(own), &field, known, missing).unwrap();
+            let text = format!("{container:?} {resource} {of_pod} {missing:?}");
+            assert_eq!(got, i64::to_string(&told), "{text}");
+        }
+    }
 }

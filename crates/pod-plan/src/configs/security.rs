@@ -410,4 +410,41 @@ mod tests {
             assert_eq!(got, Ok(Seccomp::Localhost(HostPath::new(file))), "{path}");
         }
     }
+
+    #[test]
+    fn what_the_container_does_not_say_is_as_the_pod_says() {
+        let profile = |name: &str| Profile {
+            kind: ProfileType::Localhost,
+            localhost_profile: Some(name.to_owned()),
+        };
+        let of_pod = PodSecurityContext {
+            run_as_user: Some(1),
+            run_as_group: Some(2),
+            run_as_non_root: Some(true),
+            seccomp_profile: Some(profile("pod")),
+            app_armor_profile: Some(profile("pod")),
+            ..PodSecurityContext::default()
+        };
+        let own = SecurityContext {
+            run_as_user: Some(3),
+            run_as_group: Some(4),
+            run_as_non_root: Some(false),
+            seccomp_profile: Some(profile("own")),
+            app_armor_profile: Some(profile("own")),
+            privileged: Some(true),
+            ..SecurityContext::default()
+        };
+        let whole = pod(of_pod.clone(), own.clone());
+        assert_eq!(effective(&whole, &whole.spec.containers[0]), own);
+        let silent = pod(of_pod, SecurityContext::default());
+        let wanted = SecurityContext {
+            run_as_user: Some(1),
+            run_as_group: Some(2),
+            run_as_non_root: Some(true),
+            seccomp_profile: Some(profile("pod")),
+            app_armor_profile: Some(profile("pod")),
+            ..SecurityContext::default()
+        };
+        assert_eq!(effective(&silent, &silent.spec.containers[0]), wanted);
+    }
 }

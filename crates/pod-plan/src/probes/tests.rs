@@ -346,3 +346,79 @@ fn runs_are_spread_by_a_hash_that_anybody_can_check() {
         assert!((spread(text) - share).abs() < 1e-9, "{text}");
     }
 }
+
+#[test]
+fn senseless_times_and_thresholds_are_as_the_defaults() {
+    for (given, seconds) in [(0, [0, 10, 20]), (-1, [0, 10, 20]), (4, [4, 8, 12])] {
+        let times = format!(
+            r#""livenessProbe": {{"periodSeconds": {given}, "initialDelaySeconds": {given}, "failureThreshold": {given}}}"#
+        );
+        let mut prober = Prober::new(&pod(&times)).unwrap();
+        prober.see(&running("1", 0, true, false), false);
+        let mut outcomes = vec![failure(), failure()];
+        let runs = play(&mut prober, 0, seconds[1], &mut outcomes);
+        assert_eq!(runs, seconds[..2], "{given}");
+        let after = result(&prober, "1", ProbeKind::Liveness);
+        assert_eq!(after, Some(ProbeResult::Success), "{given}");
+        if given <= 0 {
+            let runs = play(&mut prober, 11, seconds[2], &mut vec![failure()]);
+            assert_eq!(runs, [20]);
+            let after = result(&prober, "1", ProbeKind::Liveness);
+            assert_eq!(after, Some(ProbeResult::Failure), "{given}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_probed_in_a_pod_that_has_ended() {
+    let pod = pod(r#""livenessProbe": {"periodSeconds": 3}"#);
+    for (phase, runs) in [(Phase::Running, &[0, 3, 6][..]), (Phase::Failed, &[])] {
+        let mut prober = Prober::new(&pod).unwrap();
+        let mut status = running("1", 0, true, false);
+        prober.see(&status, false);
+        status.phase = Some(phase);
+        prober.see(&status, false);
+        let seconds = play(&mut prober, 0, 8, &mut Vec::new());
+        assert_eq!(seconds, runs, "{phase:?}");
+    }
+}
+
+#[test]
+fn what_was_found_for_good_stays_when_the_container_ends() {
+    let ended = |id: &str| {
+        let mut status = running(id, 0, true, false);
+        status.container_statuses[0].state = ContainerState::default();
+        status
+    };
+    // A startup probe that has succeeded; a liveness probe of a pod that is being deleted; one that is neither.
+    for (probe, kind, started, deleted, left) in [
+        (
+            "startupProbe",
+            ProbeKind::Startup,
+            false,
+            false,
+            ProbeResult::Success,
+        ),
+        (
+            "livenessProbe",
+            ProbeKind::Liveness,
+            true,
+            true,
+            ProbeResult::Success,
+        ),
+        (
+            "livenessProbe",
+            ProbeKind::Liveness,
+            true,
+            false,
+            ProbeResult::Failure,
+        ),
+    ] {
+        let pod = pod(&format!(r#""{probe}": {{"periodSeconds": 3}}"#));
+        let mut prober = Prober::new(&pod).unwrap();
+        prober.see(&running("1", 0, started, false), deleted);
+        play(&mut prober, 0, 1, &mut vec![Outcome::Success]);
+        prober.see(&ended("1"), deleted);
+        assert_eq!(result(&prober, "1", kind), Some(left), "{probe} {deleted}");
+    }
+}

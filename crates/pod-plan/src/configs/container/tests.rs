@@ -348,3 +348,16 @@ fn only_who_asks_for_it_has_its_log_for_a_last_message() {
         assert_eq!(config.message_from_log, from_log, "{policy:?}");
     }
 }
+
+#[test]
+fn an_empty_folder_or_path_of_a_last_message_is_none() {
+    for (text, kept) in [(None, None), (Some(""), None), (Some("/x"), Some("/x"))] {
+        let mut pod = pod();
+        let app = &mut pod.spec.containers[0];
+        app.working_dir = text.map(str::to_owned);
+        app.termination_message_path = text.map(str::to_owned);
+        let config = make(&pod, &Sources::default()).unwrap();
+        assert_eq!(config.working_dir.as_deref(), kept);
+        assert_eq!(config.termination_message_path, kept.map(PodPath::new));
+    }
+}

@@ -242,3 +242,27 @@ fn all_problems_come_at_once_and_paths_of_the_node_are_not_prepared() {
         "MountVolume.SetUp failed for volume \"odd\" : unknown storage medium \"Tape\""
     );
 }
+
+#[test]
+fn a_key_that_does_not_exist_is_named_unless_it_is_optional() {
+    let volume = |optional| {
+        files(Volume {
+            config_map: Some(ConfigMapSource {
+                optional,
+                ..settings(&[("colour", "c", None), ("gone", "g", None)])
+            }),
+            ..Volume::default()
+        })
+    };
+    let missing = "configmap references non-existent config key: gone";
+    assert_eq!(volume(None), Err(missing.to_owned()));
+    assert_eq!(volume(Some(true)), Ok(vec!["c=blue 600".to_owned()]));
+}
+
+#[test]
+fn a_path_of_a_file_may_have_4096_characters() {
+    for (length, fits) in [(1, true), (4095, true), (4096, true), (4097, false)] {
+        let problem = path_problem(&"x".repeat(length));
+        assert_eq!(problem.is_none(), fits, "{length}");
+    }
+}
