@@ -67,7 +67,7 @@ fn from_json<T: DeserializeOwned>(value: Value) -> Result<T, ConvertError> {
 const FREE_MAPS: &[&str] = &["annotations", "labels", "limits", "overhead", "requests"];
 
 /// Fields that the wire form leaves out where they are false.
-const FALSE_IS_ABSENT: &[&str] = &[
+pub(crate) const FALSE_IS_ABSENT: &[&str] = &[
     "hostIPC",
     "hostNetwork",
     "hostPID",

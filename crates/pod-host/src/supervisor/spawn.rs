@@ -68,16 +68,7 @@ pub(crate) fn start(
     launcher_ahead: bool,
 ) -> io::Result<Started> {
     let (ours, theirs) = UnixStream::pair()?;
-    let mut command = Command::new(program);
-    command
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(last_words(dir)?)
-        .current_dir("/")
-        // It makes a session of its own, so that Ctrl-C is not for it.
-        .arg("--dir")
-        .arg(dir);
+    let mut command = command(program, dir, launcher_ahead)?;
     let guard = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let launch = inheritable(launch)?;
     let theirs = inheritable(theirs.as_fd())?;
@@ -85,9 +76,6 @@ pub(crate) fn start(
         .arg("--launch-fd")
         .arg(launch.as_raw_fd().to_string());
     command.arg("--node-fd").arg(theirs.as_raw_fd().to_string());
-    if launcher_ahead {
-        command.arg("--launcher-ahead");
-    }
     let child = Running(command.spawn()?);
     drop((launch, theirs));
     drop(guard);
@@ -106,23 +94,13 @@ pub(crate) fn succeed(
     held: Vec<(String, OwnedFd)>,
 ) -> io::Result<Started> {
     let (ours, theirs) = UnixStream::pair()?;
-    let mut command = Command::new(program);
+    let mut command = command(program, dir, launcher_ahead)?;
     command
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(last_words(dir)?)
-        .current_dir("/")
-        .arg("--dir")
-        .arg(dir)
         .arg("--adopt")
         .arg("--launch-fd")
         .arg(process::SOCKET_FD.to_string())
         .arg("--node-fd")
         .arg((process::SOCKET_FD + 1).to_string());
-    if launcher_ahead {
-        command.arg("--launcher-ahead");
-    }
     let mut fds = vec![launch.try_clone_to_owned()?, theirs.into()];
     for (name, fd) in held {
         command.arg("--held").arg(name);
@@ -134,6 +112,23 @@ pub(crate) fn succeed(
         socket: ours,
         child,
     })
+}
+
+/// What every start has in common. A supervisor makes a session of its own, so that Ctrl-C is not for it.
+fn command(program: &Path, dir: &Path, launcher_ahead: bool) -> io::Result<Command> {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(last_words(dir)?)
+        .current_dir("/")
+        .arg("--dir")
+        .arg(dir);
+    if launcher_ahead {
+        command.arg("--launcher-ahead");
+    }
+    Ok(command)
 }
 
 /// Where it says why it could not begin.

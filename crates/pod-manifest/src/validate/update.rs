@@ -10,6 +10,7 @@ use super::pod::validate_metadata_and_spec;
 use super::profiles::{APP_ARMOR, MIRROR, validate_profile_annotations};
 use super::scheduling::validate_tolerations;
 use super::text::{list, text};
+use crate::convert::FALSE_IS_ABSENT;
 use crate::path::Path;
 use k8s_openapi::api::core::v1::{
     Affinity, Container, EphemeralContainer, NodeAffinity, NodeSelectorTerm, Pod,
@@ -84,15 +85,6 @@ pub(super) fn same(a: &impl Serialize, b: &impl Serialize) -> bool {
 
 /// The value without what is empty; `None` if nothing is left. An empty object stays: `emptyDir: {}` says something.
 fn plain_value(name: &str, value: Value) -> Option<Value> {
-    const FALSE_IS_ABSENT: &[&str] = &[
-        "hostIPC",
-        "hostNetwork",
-        "hostPID",
-        "readOnly",
-        "stdin",
-        "stdinOnce",
-        "tty",
-    ];
     const MAPS: &[&str] = &[
         "limits",
         "matchLabels",
