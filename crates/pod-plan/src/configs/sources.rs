@@ -81,3 +81,6 @@ impl Sources {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -266,3 +266,27 @@ fn a_path_of_a_file_may_have_4096_characters() {
         assert_eq!(problem.is_none(), fits, "{length}");
     }
 }
+
+#[test]
+fn memory_on_huge_pages_is_refused_as_what_it_is_and_not_as_unknown() {
+    for (medium, text) in [
+        (
+            "HugePages",
+            "emptyDir on huge pages (medium \"HugePages\") is not supported yet",
+        ),
+        (
+            "HugePages-2Mi",
+            "emptyDir on huge pages (medium \"HugePages-2Mi\") is not supported yet",
+        ),
+        ("Tape", "unknown storage medium \"Tape\""),
+    ] {
+        let refused = files(Volume {
+            empty_dir: Some(EmptyDir {
+                medium: medium.to_owned(),
+                ..EmptyDir::default()
+            }),
+            ..Volume::default()
+        });
+        assert!(refused.unwrap_err().contains(text), "{medium}");
+    }
+}
