@@ -340,5 +340,11 @@ fn a_killed_pause_process_makes_a_new_sandbox_that_keeps_the_volumes() {
             .ok()
             .contains("Pod sandbox changed, it will be killed and re-created.")
     );
+    // The sandbox is the second attempt.
+    let drawn = node.run(&["timeline", "p", "-o", "json"]);
+    let drawn: serde_json::Value = serde_json::from_str(drawn.ok()).unwrap();
+    let bars = drawn["bars"].as_array().unwrap();
+    let newest = bars.iter().rfind(|bar| bar["lane"] == "sandbox");
+    assert_eq!(newest.unwrap()["attempt"], 1, "{drawn}");
     node.finish();
 }
