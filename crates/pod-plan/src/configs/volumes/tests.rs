@@ -290,3 +290,28 @@ fn memory_on_huge_pages_is_refused_as_what_it_is_and_not_as_unknown() {
         assert!(refused.unwrap_err().contains(text), "{medium}");
     }
 }
+
+#[test]
+fn a_projected_secret_may_be_missing_only_where_it_says_so() {
+    for (optional, told) in [
+        (None, Err("secret \"gone\" not found")),
+        (Some(false), Err("secret \"gone\" not found")),
+        (Some(true), Ok(vec![])),
+    ] {
+        let got = files(Volume {
+            projected: Some(ProjectedSource {
+                sources: vec![Projection {
+                    secret: Some(ProjectedSecret {
+                        name: "gone".to_owned(),
+                        optional,
+                        ..ProjectedSecret::default()
+                    }),
+                    ..Projection::default()
+                }],
+                ..ProjectedSource::default()
+            }),
+            ..Volume::default()
+        });
+        assert_eq!(got, told.map_err(str::to_owned), "{optional:?}");
+    }
+}
