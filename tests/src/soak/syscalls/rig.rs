@@ -256,6 +256,7 @@ impl Rig {
             if over.is_none() && life.is_over(*op, &mut begun) {
                 over = Some(Instant::now());
             }
+            strace.look();
             std::thread::sleep(Duration::from_millis(1));
         }
         strace.detach();
@@ -278,7 +279,7 @@ impl Rig {
         if killed() || !possible {
             // Until it has let go of its sockets, somebody may still connect to it.
             let end = Instant::now() + ATTACH;
-            while trace::dying(&text, strace.tracee()) && Instant::now() < end {
+            while strace.dying(&text) && Instant::now() < end {
                 std::thread::yield_now();
             }
         }

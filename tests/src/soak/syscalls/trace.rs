@@ -2,7 +2,7 @@
 
 use super::list::{Call, List};
 use crate::soak::processes::Who;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -30,6 +30,8 @@ const TAKING: &str = " recvmsg recvfrom accept4 ";
 pub(super) struct Strace {
     child: Child,
     tracee: i32,
+    /// Those that the tracee was seen to have.
+    threads: BTreeSet<i32>,
 }
 
 impl Strace {
@@ -49,7 +51,11 @@ impl Strace {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|e| format!("strace: {e}"))?;
-        let mut strace = Self { child, tracee: pid };
+        let mut strace = Self {
+            child,
+            tracee: pid,
+            threads: BTreeSet::new(),
+        };
         let end = Instant::now() + ATTACH;
         loop {
             let tasks = fs::read_dir(format!("/proc/{pid}/task"))
@@ -65,15 +71,24 @@ impl Strace {
             }
             let traced = |s: &String| !s.contains("\nTracerPid:\t0\n");
             if statuses.iter().all(traced) {
+                strace.look();
                 return Ok(strace);
             }
             std::thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// The process that it was attached to.
-    pub(super) fn tracee(&self) -> i32 {
-        self.tracee
+    /// Sees which threads the tracee has now.
+    pub(super) fn look(&mut self) {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.tracee));
+        let names = tasks.into_iter().flatten().flatten().map(|t| t.file_name());
+        self.threads
+            .extend(names.filter_map(|n| n.to_str()?.parse::<i32>().ok()));
+    }
+
+    /// Whether something that was killed is still there, by what strace wrote.
+    pub(super) fn dying(&self, text: &str) -> bool {
+        dying(text, self.tracee, &self.threads)
     }
 
     /// Ends it. At SIGTERM it lets its tracees go; where it waits for one that is dead it is killed, which lets them go too.
@@ -95,13 +110,16 @@ impl Strace {
     }
 }
 
-/// Whether something that was killed is still there. `text`: what strace wrote; of a process with threads it may name only the first.
-pub(super) fn dying(text: &str, tracee: i32) -> bool {
-    let killed = text
+/// Whether something that was killed is still there. `threads`: the tracee's.
+fn dying(text: &str, tracee: i32, threads: &BTreeSet<i32>) -> bool {
+    let there = |pid: i32| Path::new(&format!("/proc/{pid}")).exists();
+    let lines = text
         .lines()
         .filter(|l| l.contains("+++ killed by SIGKILL +++"));
-    let mut pids = killed.filter_map(|l| l.split_whitespace().next()?.parse().ok());
-    pids.any(|pid: i32| Path::new(&format!("/proc/{pid}")).exists()) || is_dying(tracee)
+    let killed = lines.filter_map(|l| l.split_whitespace().next()?.parse().ok());
+    let mut killed = killed.collect::<Vec<i32>>().into_iter();
+    // A process goes with any of its threads, and none of them shows it at every moment on the way.
+    killed.any(|pid| there(pid) || (threads.contains(&pid) && there(tracee))) || is_dying(tracee)
 }
 
 /// Whether a process has been killed and is not gone yet, by proc(5): SIGKILL waits for it, or it is on its way out.
@@ -267,6 +285,24 @@ mod tests {
             );
         }
         assert!(changes("recvmsg", "3<socket:[1]>, {...}, 0", Who::Launcher));
+    }
+
+    #[test]
+    fn a_process_of_which_a_thread_was_killed_is_dying_as_long_as_it_is_there() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        // No process has that number: it is above the highest (PID_MAX_LIMIT).
+        let gone = 5_000_000;
+        let text = format!("{gone} epoll_wait(3) = 0\n{gone} +++ killed by SIGKILL +++\n");
+        assert!(dying(&text, own, &BTreeSet::from([own, gone])));
+        assert!(!dying(&text, own, &BTreeSet::from([own])), "another's");
+        assert!(
+            !dying(&text, gone + 1, &BTreeSet::from([gone])),
+            "it is gone"
+        );
+        assert!(
+            !dying("", own, &BTreeSet::from([own])),
+            "nothing was killed"
+        );
     }
 
     #[test]
