@@ -1,10 +1,9 @@
-use crate::memory::{StartError, Stopping};
+use super::*;
+use crate::memory::Stopping;
 use crate::plan::{Plan, plan};
-use crate::testing::{at, ended, observed, pod, record, settled, told};
-use jiff::Timestamp;
+use crate::testing::{at, draft, ended, observed, pod, record, settled, steps, told};
 use pod_model::container_status::ProbeResult;
 use pod_model::pod::Pod;
-use pod_model::runtime::RunState;
 use pod_model::status::Phase;
 use serde_json::json;
 
@@ -180,5 +179,36 @@ fn what_is_ended_for_good_is_not_taken_for_something_that_starts_again() {
         assert_eq!(next.status.phase, Some(Phase::Running), "{policy}");
         let starts = told(&next.steps).iter().any(|s| s == "start a 1");
         assert_eq!(starts, again, "{policy}");
+    }
+}
+
+#[test]
+fn starts_come_in_order_and_only_a_plain_init_container_that_waits_holds_up_what_follows() {
+    let pod = pod(json!({
+        "initContainers": [{ "name": "i" }, { "name": "s", "restartPolicy": "Always" }],
+        "containers": [{ "name": "a" }, { "name": "b" }],
+        "ephemeralContainers": [{ "name": "e" }],
+    }));
+    for (waits, starts) in [
+        ("", &["e", "i", "s", "a", "b"][..]),
+        ("e", &["i", "s", "a", "b"]),
+        ("i", &["e"]),
+        ("s", &["e", "i", "a", "b"]),
+        ("a", &["e", "i", "s", "b"]),
+    ] {
+        let mut observed = observed(vec![]);
+        let error = failed("CreateContainerError", "why", at(99));
+        let errors = &mut observed.memory.start_errors;
+        errors.insert(waits.into(), error);
+        let mut draft = draft(&pod, &observed, at(100));
+        let actions = PodActions {
+            init_to_start: vec![0, 1],
+            apps_to_start: vec![0, 1],
+            ephemeral_to_start: vec![0],
+            ..PodActions::default()
+        };
+        kill_and_start(&mut draft, &actions, &"s".into());
+        let all = starts.iter().map(|name| format!("start {name} 0"));
+        assert_eq!(steps(&draft), all.collect::<Vec<_>>(), "{waits}");
     }
 }
