@@ -64,8 +64,13 @@ class Terminal:
 
     def close(self):
         if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            # As ctrl-c would: it takes its folder away.
+            os.killpg(self.process.pid, signal.SIGINT)
+            try:
+                self.process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
         os.close(self.ours)
 
 
