@@ -331,3 +331,17 @@ fn a_cgroup_that_may_be_smaller_than_it_shall_be_grows_to_what_it_held_and_shrin
         assert_eq!(*mark, of(asked));
     }
 }
+
+#[test]
+fn what_is_not_limited_any_more_is_written_as_minus_one() {
+    let open = PodCgroup {
+        cpu_shares: Some(102),
+        ..PodCgroup::default()
+    };
+    assert_eq!(part(&open, Resource::Memory).memory, Some(-1));
+    let cpu = part(&open, Resource::Cpu);
+    assert_eq!(
+        (cpu.cpu_shares, cpu.cpu_quota, cpu.cpu_period),
+        (Some(102), Some(-1), Some(100_000))
+    );
+}
