@@ -12,7 +12,7 @@ use pod_model::oom;
 use pod_model::pod::Pod;
 use pod_model::runtime::NamespaceMode;
 
-/// Size of the shared /dev/shm in bytes.
+/// Size of the shared /dev/shm in bytes: 64 MiB, as container runtimes have it under Kubernetes.
 const SHM_SIZE: u64 = 64 << 20;
 
 /// What a sandbox is made from besides its pod.
@@ -130,6 +130,7 @@ mod tests {
         assert_eq!(got.log_directory, HostPath::new("/var/log/pods/ns_web_1-2"));
         assert!(got.hosts.ends_with("\n10.0.0.5\tweb\n"), "{}", got.hosts);
         assert_eq!(got.resolv_conf, "nameserver 9.9.9.9\n");
+        assert_eq!(got.shm_size, 67_108_864);
     }
 
     #[test]
