@@ -1,7 +1,7 @@
 //! What the API needs of the node behind it. Implemented once by the node daemon, and once by the tests of this crate.
 
 use crate::error::ApiError;
-use crate::feed::{Feed, Key};
+use crate::feed::{Feed, Key, Versioned};
 use jiff::Timestamp;
 use pod_driver::host::ExecSession;
 pub use pod_driver::queue::Retried;
@@ -37,9 +37,12 @@ pub trait Backend: Send + Sync + 'static {
     /// ConfigMaps or Secrets.
     fn configs(&self, kind: ConfigKind) -> &Arc<Feed<ConfigRecord>>;
 
-    /// Takes a pod: gives it a uid and a creation time, keeps it on disk, begins to run it, puts it into the feed.
-    /// `AlreadyExists` if there is one of that name.
-    fn create_pod(&self, pod: NewPod) -> impl Future<Output = ApiResult<PodRef>> + Send;
+    /// Takes a pod: gives it a uid and a creation time, keeps it on disk, begins to run it, puts it into the feed, and
+    /// tells it as it was then: meanwhile it may have been deleted, and another one have its name. `AlreadyExists` if there is one of that name.
+    fn create_pod(
+        &self,
+        pod: NewPod,
+    ) -> impl Future<Output = ApiResult<Versioned<PodRecord>>> + Send;
 
     /// Puts the new labels, annotations and spec of a pod in the place of the old ones, on disk, in the feed and for what runs it. What
     /// may not change has been looked after; uid, times and status stay.

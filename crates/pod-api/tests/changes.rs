@@ -1,4 +1,4 @@
-//! Changes of objects that are there: by a patch or as a whole, over a real socket, a fake node behind it.
+//! Changes of objects: what is answered, and what is refused; over a real socket, a fake node behind it.
 
 #![allow(
     clippy::expect_used,
@@ -197,4 +197,13 @@ async fn a_change_of_an_older_version_is_refused_whatever_the_kind() {
         let third = patch(&label("3")).await.unwrap();
         assert_eq!(text(&third, "/metadata/labels/n"), "3");
     }
+}
+
+#[tokio::test]
+async fn who_creates_a_pod_is_told_of_that_pod_though_it_is_gone_by_then() {
+    let node = Node::start();
+    let told = create(&node, "brief").await;
+    assert_eq!(text(&told, "/metadata/uid"), "uid-brief");
+    let gone = node.client.get(Resource::Pods, "default", "brief").await;
+    assert_eq!(reason(&gone.unwrap_err()), Some(Reason::NotFound));
 }

@@ -5,7 +5,7 @@
 //! `config.json`, in the order in which libcontainer gives them to the init.
 
 use crate::failure::{AtStep, Done, Failure};
-use crate::identity::Handles;
+use crate::identity::{Handles, has_ended};
 use crate::joined::{Child, Streams, become_process};
 use crate::program::Program;
 use crate::{cgroup, oom, preflight, terminal};
@@ -44,7 +44,11 @@ pub(crate) fn exec(request: &Exec, fds: Vec<OwnedFd>) -> Result<Done, Failure> {
     // From the join on, processes of the container may see this one, and must not get into it.
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
         .at(STEP, "hiding from the container")?;
-    namespace::join(&init).at(STEP, "joining the container's namespaces (has it ended?)")?;
+    let joined = namespace::join(&init);
+    if joined.is_err() && has_ended(&init)? {
+        return Err(Failure::new(STEP, "the container has ended"));
+    }
+    joined.at(STEP, "joining the container's namespaces")?;
     let (streams, master) = match request.tty {
         true => {
             let (master, slave) = terminal::open(process.user().uid())?;

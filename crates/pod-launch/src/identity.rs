@@ -26,14 +26,17 @@ impl Handles {
     /// Notes the namespaces of the process behind `init`, whose pid is `pid`.
     pub(crate) fn take(init: &OwnedFd, pid: i32) -> Result<Self, Failure> {
         let proc = mount::folder(Path::new("/proc")).at(STEP, "opening /proc")?;
-        let found = identities(&proc, &pid.to_string())
-            .at(STEP, "reading the container's (has it ended?)")?;
-        let own = identities(&proc, "self").at(STEP, "reading this process's")?;
-        let handles = Self { proc, init: found };
+        let found = identities(&proc, &pid.to_string());
         // It is still running: so the number has meant it all the while.
         if (number(init)? != pid || has_ended(init)?) && !weakened::is("s38") {
             return Err(Failure::new(STEP, "the container has ended"));
         }
+        let handles = Self {
+            init: found.at(STEP, "reading the namespaces of the container's init")?,
+            proc,
+        };
+        let own =
+            identities(&handles.proc, "self").at(STEP, "reading the namespaces of this process")?;
         if handles.init.get("user") != own.get("user") {
             return Err(Failure::new(
                 STEP,
@@ -45,7 +48,8 @@ impl Handles {
 
     /// Whether this process, after the join and a fork, is where the container's init was.
     pub(crate) fn check_self(&self) -> Result<(), Failure> {
-        let own = identities(&self.proc, "self").at(STEP, "reading this process's")?;
+        let own =
+            identities(&self.proc, "self").at(STEP, "reading the namespaces of this process")?;
         for (kind, identity) in &self.init {
             if own.get(kind) != Some(identity) {
                 return Err(Failure::new(
@@ -106,7 +110,8 @@ fn number(pidfd: &OwnedFd) -> Result<i32, Failure> {
         .at(STEP, doing)
 }
 
-fn has_ended(pidfd: &OwnedFd) -> Result<bool, Failure> {
+/// Whether the process behind a pidfd has ended, reaped or not.
+pub(crate) fn has_ended(pidfd: &OwnedFd) -> Result<bool, Failure> {
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: 0,

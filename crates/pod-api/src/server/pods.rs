@@ -86,10 +86,8 @@ pub(super) async fn create<B: Backend>(
     if !query.dry_run.is_empty() {
         return Ok((headers, Json(admitted.pod.object)).into_response());
     }
-    let reference = node.create_pod(admitted.pod).await?;
-    let key = Key::new(reference.namespace.as_str(), reference.name.as_str());
-    let found = listing::find(node.pods(), "pods", &key)?;
-    let value = wire::pod_value(&found.value, found.version);
+    let taken = node.create_pod(admitted.pod).await?;
+    let value = wire::pod_value(&taken.value, taken.version);
     Ok((StatusCode::CREATED, headers, Json(value)).into_response())
 }
 

@@ -12,7 +12,7 @@ use pod_api::backend::{
     ImageRecord, NewPod, NodeInfo, PodRecord, ProcessInfo, Progress, Retried, ServiceRecord,
 };
 use pod_api::error::{ApiError, Reason};
-use pod_api::feed::{Feed, Key};
+use pod_api::feed::{Feed, Key, Versioned};
 use pod_driver::host::{ExecSession, Host, HostErrorKind};
 use pod_driver::queue::{Answer, Message};
 use pod_driver::world::{Ids, WorldOf};
@@ -95,7 +95,7 @@ impl Backend for Daemon {
         self.world.objects.feed(kind)
     }
 
-    async fn create_pod(&self, pod: NewPod) -> ApiResult<PodRef> {
+    async fn create_pod(&self, pod: NewPod) -> ApiResult<Versioned<PodRecord>> {
         self.pods.create(pod).await
     }
 

@@ -5,7 +5,7 @@ use super::records::{KeptPod, Records};
 use jiff::Timestamp;
 use pod_api::backend::{ApiResult, DeleteOptions, NewPod, PodRecord};
 use pod_api::error::{ApiError, Reason};
-use pod_api::feed::Key;
+use pod_api::feed::{Key, Versioned};
 use pod_driver::host::Host;
 use pod_driver::queue::{Handle, Message};
 use pod_driver::task::{Begin, pod_task};
@@ -127,12 +127,13 @@ impl Pods {
 
     /// Takes a new pod, and comes back once it is on the disk. It begins to run meanwhile: a power cut that loses its record has ended
     /// its processes too.
-    pub async fn create(&self, new: NewPod) -> ApiResult<PodRef> {
-        let pod = self.accept(new)?;
+    pub async fn create(&self, new: NewPod) -> ApiResult<Versioned<PodRecord>> {
+        let taken = self.accept(new)?;
+        let pod = taken.value.pod.reference();
         let (records, uid) = (self.records.clone(), pod.uid.clone());
         let settled = tokio::task::spawn_blocking(move || records.settle_pod(&uid)).await;
         match settled.map_err(ApiError::internal)? {
-            Ok(()) => Ok(pod),
+            Ok(()) => Ok(taken),
             Err(error) => {
                 let key = Key::new(pod.namespace.as_str(), pod.name.as_str());
                 let now = DeleteOptions {
@@ -146,7 +147,7 @@ impl Pods {
         }
     }
 
-    fn accept(&self, new: NewPod) -> ApiResult<PodRef> {
+    fn accept(&self, new: NewPod) -> ApiResult<Versioned<PodRecord>> {
         let now = Timestamp::now();
         let NewPod { mut pod, object } = new;
         if let Err(error) = sysctls(&pod) {
@@ -171,7 +172,7 @@ impl Pods {
             accepted: now,
         };
         let reference = pod.reference();
-        {
+        let taken = {
             // Held while looking and taking, so that of two pods of one name one is told that it exists.
             let _one_at_a_time = self.lock();
             if self.world.journal.pods.get(&key).is_some() {
@@ -180,25 +181,25 @@ impl Pods {
             self.records
                 .enter_pod(&kept)
                 .map_err(|e| ApiError::internal(format!("{e:#}")))?;
-            self.feed(&pod, &kept);
-        }
+            self.feed(&pod, &kept)
+        };
         self.world.journal.event(
             &reference,
             events::scheduled(&pod, &self.world.node.name),
             now,
         );
         self.begin(kept, Begin::default());
-        Ok(reference)
+        Ok(taken)
     }
 
-    fn feed(&self, pod: &Pod, kept: &KeptPod) {
+    fn feed(&self, pod: &Pod, kept: &KeptPod) -> Versioned<PodRecord> {
         let key = key_of(pod);
         let record = PodRecord {
             pod: Arc::new(pod.clone()),
             object: Arc::new(kept.object.clone()),
             node: self.world.node.name.to_string(),
         };
-        self.world.journal.pods.put(key, record);
+        self.world.journal.pods.put(key, record)
     }
 
     fn begin(&self, kept: KeptPod, begin: Begin) {
