@@ -8,8 +8,8 @@ use crate::options::HostOptions;
 use crate::paths::Paths;
 use crate::quarantine::set_aside;
 use crate::records::{self, EndedFile};
-use crate::state::State;
-use crate::supervisor::{Answer, AskError, Client, Keep, Notices};
+use crate::state::{Link, State};
+use crate::supervisor::{Answer, AskError, Asker, Client, Keep, Notices};
 use pod_driver::host::{HostErrorKind, HostEvent, HostResult, LogNews};
 use pod_model::ids::{ContainerId, PodRef, PodUid, SandboxId};
 use pod_model::runtime::Exit;
@@ -30,6 +30,8 @@ const ASKED: u32 = 5;
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) options: HostOptions,
+    /// This daemon, as supervisors know it.
+    pub(crate) asker: Arc<Asker>,
     pub(crate) paths: Paths,
     pub(crate) layout: Layout,
     pub(crate) facts: NodeFacts,
@@ -75,6 +77,7 @@ impl Node {
         losses: mpsc::UnboundedSender<Loss>,
     ) -> Arc<Self> {
         Arc::new(Self {
+            asker: Arc::new(Asker::new(options.generation)),
             options,
             paths: found.paths,
             layout: found.layout,
@@ -146,15 +149,24 @@ impl Node {
         let _ = self.events.send(event);
     }
 
-    /// The connection to a sandbox's supervisor, if it lives; where it has just died, its successor's once that is there.
-    pub(crate) async fn client(&self, pod: &PodUid, sandbox: &SandboxId) -> Option<Arc<Client>> {
+    /// The connection to a sandbox's supervisor; where it has just ended, the next one, or its successor's, once that is there.
+    ///
+    /// # Errors
+    /// [`AskError::Lost`]: there is no supervisor, and no such sandbox perhaps. [`AskError::Away`].
+    pub(crate) async fn client(
+        &self,
+        pod: &PodUid,
+        sandbox: &SandboxId,
+    ) -> Result<Arc<Client>, AskError> {
         loop {
             let mut linked = pin!(self.linked.notified());
             // Counted from here on: what is told between the look and the wait is not missed.
             linked.as_mut().enable();
-            match self.state().sandbox(pod, sandbox) {
-                Some(found) if found.linking => {}
-                found => return found.and_then(|s| s.client.clone()),
+            match self.state().sandbox(pod, sandbox).map(|s| &s.link) {
+                Some(Link::Searching) => {}
+                Some(Link::Open(client)) => return Ok(Arc::clone(client)),
+                Some(Link::Away(cause)) => return Err(AskError::Away(cause.clone())),
+                Some(Link::Gone) | None => return Err(AskError::Lost),
             }
             linked.await;
         }
@@ -168,21 +180,20 @@ impl Node {
         request: RequestBody,
     ) -> Result<Answer, AskError> {
         for _ in 0..ASKED {
-            let Some(client) = self.client(pod, sandbox).await else {
-                break;
-            };
+            let client = self.client(pod, sandbox).await?;
             match client.ask(request.clone(), Vec::new()).await {
                 // Entered as lost already; of one that never answered anything nobody looks for a successor here.
                 Err(AskError::Lost) => tokio::task::yield_now().await,
                 answer => return answer,
             }
         }
-        Err(AskError::Lost)
+        let cause = format!("{ASKED} connections in a row have ended over this request");
+        Err(AskError::Away(cause))
     }
 
     /// What a sandbox's supervisor says unasked comes here.
-    pub(crate) fn link(self: &Arc<Self>, pod: &PodUid, sandbox: &SandboxId) -> Link {
-        Link {
+    pub(crate) fn link(self: &Arc<Self>, pod: &PodUid, sandbox: &SandboxId) -> Listener {
+        Listener {
             node: Arc::downgrade(self),
             pod: pod.clone(),
             sandbox: sandbox.clone(),
@@ -284,8 +295,7 @@ impl Node {
                 return;
             };
             found.ready = false;
-            found.client = None;
-            found.linking = false;
+            found.link = Link::Gone;
             found.keep = Keep::default();
             found.held = None;
             cgroups.extend(found.config.cgroup_parent.child(sandbox.as_str()));
@@ -340,13 +350,13 @@ fn outcome(id: &ContainerId, pid: i32, handle: Option<&OwnedFd>) -> Option<ExitR
 
 /// Ties a supervisor's connection to its sandbox.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct Listener {
     node: Weak<Node>,
     pod: PodUid,
     sandbox: SandboxId,
 }
 
-impl Notices for Link {
+impl Notices for Listener {
     fn event(&self, event: Event, fds: Vec<OwnedFd>) {
         let Some(node) = self.node.upgrade() else {
             return;
@@ -399,14 +409,13 @@ impl Notices for Link {
             sandbox: self.sandbox.clone(),
         };
         if let Some(found) = node.state().sandbox_mut(&loss.pod, &loss.sandbox) {
-            found.client = None;
-            found.linking = !found.ending;
+            match (&found.link, found.ending) {
+                // It has ended as it was asked to, and all of it is taken away.
+                (Link::Gone, true) => {}
+                (_, true) => found.link = Link::ending(),
+                (_, false) => found.link = Link::Searching,
+            }
         }
         let _ = node.losses.send(loss);
     }
-}
-
-/// The connection to a sandbox's supervisor, if it lives.
-pub(crate) fn client_of(state: &State, pod: &PodUid, sandbox: &SandboxId) -> Option<Arc<Client>> {
-    state.sandbox(pod, sandbox).and_then(|s| s.client.clone())
 }

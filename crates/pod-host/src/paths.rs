@@ -122,6 +122,11 @@ impl SandboxDir {
         self.0.join("state")
     }
 
+    /// Held by its supervisor for as long as that lives.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.supervised().join("lock")
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.0.join("supervisor.sock")
     }

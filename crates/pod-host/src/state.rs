@@ -54,10 +54,7 @@ pub(crate) struct SandboxState {
     /// Whether its pause process runs.
     pub(crate) ready: bool,
     pub(crate) ip: Option<String>,
-    /// `None` once its supervisor is gone.
-    pub(crate) client: Option<Arc<Client>>,
-    /// Its supervisor is gone, and a successor is being looked for: whoever needs one waits.
-    pub(crate) linking: bool,
+    pub(crate) link: Link,
     /// Since when its supervisor serves us, where it was found again.
     pub(crate) linked_at: Option<Instant>,
     /// Of its pause process, for a successor of its supervisor.
@@ -65,6 +62,26 @@ pub(crate) struct SandboxState {
     pub(crate) held: Option<Arc<Held>>,
     /// Its end was asked for: that its supervisor goes is no loss.
     pub(crate) ending: bool,
+}
+
+/// The way to a sandbox's supervisor.
+#[derive(Clone, Debug)]
+pub(crate) enum Link {
+    /// There is no supervisor.
+    Gone,
+    /// It serves us.
+    Open(Arc<Client>),
+    /// The connection has ended, and it, or a successor, is being looked for: whoever needs one waits.
+    Searching,
+    /// It lives and cannot be spoken with, for this reason; it is looked for on and on.
+    Away(String),
+}
+
+impl Link {
+    /// Of a sandbox whose end was asked for: whoever ends it looks for its supervisor anew.
+    pub(crate) fn ending() -> Self {
+        Self::Away("its end was asked for".to_owned())
+    }
 }
 
 /// Namespaces of a running pause process. Held open, they mean these and no others, whatever becomes of its pid.

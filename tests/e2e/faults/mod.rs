@@ -7,6 +7,7 @@ mod frozen;
 mod gone;
 mod history;
 mod limits;
+mod links;
 mod lost;
 mod objects;
 mod processes;

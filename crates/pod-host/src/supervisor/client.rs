@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::Interest;
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,16 +36,44 @@ pub(crate) struct Answer {
 pub(crate) enum AskError {
     /// The supervisor says no.
     Failed(Failure),
-    /// The connection has ended.
+    /// The connection has ended. Of a [`Node`](crate::node_state::Node): and there is no supervisor any more.
     Lost,
+    /// The supervisor lives and cannot be spoken with now, for this reason. It is tried again.
+    Away(String),
 }
 
 impl std::fmt::Display for AskError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             AskError::Failed(failure) => write!(f, "{}: {}", failure.step, failure.cause),
-            AskError::Lost => f.write_str("the supervisor of the sandbox has died"),
+            AskError::Lost => f.write_str("the connection to the sandbox's supervisor has ended"),
+            AskError::Away(cause) => write!(
+                f,
+                "the sandbox's supervisor cannot be reached now: {cause}; it is tried again"
+            ),
         }
+    }
+}
+
+/// Who asks: one node daemon. Its requests are numbered over all its connections, because to a supervisor a number that it has seen of this
+/// generation means the request that it has seen, whichever connection it comes on.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    generation: u64,
+    asked: AtomicU64,
+}
+
+impl Asker {
+    /// The daemon of that generation, which has asked nothing yet.
+    pub(crate) fn new(generation: u64) -> Self {
+        Self {
+            generation,
+            asked: AtomicU64::new(0),
+        }
+    }
+
+    fn next(&self) -> u64 {
+        self.asked.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 
@@ -64,7 +94,7 @@ impl Client {
     /// Says hello on a new connection and serves it until one side ends it.
     pub(crate) fn new(
         socket: UnixStream,
-        generation: u64,
+        asker: &Arc<Asker>,
         notices: impl Notices,
     ) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
@@ -72,7 +102,7 @@ impl Client {
         let mut writer = FrameWriter::new();
         let hello = Hello {
             version: VERSION,
-            generation,
+            generation: asker.generation,
             pid: rustix::process::getpid().as_raw_nonzero().get(),
         };
         writer.push(serde_json::to_vec(&hello)?, Vec::new())?;
@@ -84,7 +114,7 @@ impl Client {
             greeted: false,
             serves: false,
             waiting: BTreeMap::new(),
-            next: 0,
+            asker: Arc::clone(asker),
         };
         tokio::spawn(connection.serve(asked, notices));
         Ok(Self { asks })
@@ -111,7 +141,7 @@ struct Connection {
     /// Whether a request was answered: only then does its end matter to anybody.
     serves: bool,
     waiting: BTreeMap<u64, oneshot::Sender<Result<Answer, AskError>>>,
-    next: u64,
+    asker: Arc<Asker>,
 }
 
 impl Connection {
@@ -159,15 +189,12 @@ impl Connection {
     }
 
     fn send(&mut self, ask: Ask) -> io::Result<()> {
-        self.next += 1;
-        let request = Request {
-            id: self.next,
-            body: ask.body,
-        };
+        let id = self.asker.next();
+        let request = Request { id, body: ask.body };
         let bytes = serde_json::to_vec(&request)?;
         match self.writer.push(bytes, ask.fds) {
             Ok(()) => {
-                self.waiting.insert(self.next, ask.answer);
+                self.waiting.insert(id, ask.answer);
             }
             Err(e) => {
                 let failure = Failure {
@@ -258,7 +285,8 @@ mod tests {
     async fn answers_find_who_asked_in_any_order_and_the_end_is_told_once() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let (told, heard) = std_mpsc::channel();
-        let client = std::sync::Arc::new(Client::new(ours, 7, Told(told)).unwrap());
+        let asker = Arc::new(Asker::new(7));
+        let client = Arc::new(Client::new(ours, &asker, Told(told)).unwrap());
         let peer = std::thread::spawn(move || {
             let hello: Hello = hear(&theirs);
             assert_eq!(hello.generation, 7);
@@ -298,7 +326,7 @@ mod tests {
             }
             let _third: Request = hear(&theirs);
         });
-        let other = std::sync::Arc::clone(&client);
+        let other = Arc::clone(&client);
         let first = tokio::spawn(async move { other.ask(RequestBody::State, Vec::new()).await });
         tokio::task::yield_now().await;
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;

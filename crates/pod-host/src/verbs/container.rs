@@ -15,7 +15,7 @@ use crate::node_state::Node;
 use crate::paths::ContainerDir;
 use crate::records::{self, ContainerFile};
 use crate::signal;
-use crate::state::{ContainerState, Held};
+use crate::state::{ContainerState, Held, Link};
 use crate::supervisor::{AskError, Client, Keep};
 use crate::verbs::mounts;
 use jiff::Timestamp;
@@ -70,7 +70,9 @@ pub(crate) async fn start_on(
     image: &ImageFacts,
     files: Option<&ContainerId>,
 ) -> HostResult<()> {
-    node.client(&pod.uid, &config.sandbox).await;
+    if let Err(away @ AskError::Away(_)) = node.client(&pod.uid, &config.sandbox).await {
+        return Err(HostError::new(CREATE, away.to_string()));
+    }
     let (client, sandbox, held, target) = {
         let state = node.state();
         if let Some(known) = state.container(&pod.uid, &config.id) {
@@ -84,7 +86,7 @@ pub(crate) async fn start_on(
         }
         let found = state.sandbox(&pod.uid, &config.sandbox);
         let found = found.ok_or_else(|| no_sandbox(&config.sandbox))?;
-        let (Some(client), Some(held), true) = (&found.client, &found.held, found.ready) else {
+        let (Link::Open(client), Some(held), true) = (&found.link, &found.held, found.ready) else {
             return Err(HostError::new(
                 CREATE,
                 format!("sandbox {} does not run", config.sandbox),
@@ -358,7 +360,8 @@ async fn launch(
 
 /// Whether a container that was being started when its supervisor died was started all the same.
 async fn outlived(node: &Arc<Node>, pod: &PodUid, config: &ContainerConfig) -> bool {
-    node.client(pod, &config.sandbox).await;
+    // Whatever comes of that, the state says how it is now.
+    let _ = node.client(pod, &config.sandbox).await;
     let mut state = node.state();
     let Some(found) = state.container_mut(pod, &config.id) else {
         return false;

@@ -2,14 +2,14 @@
 //! its cgroups, and the record is kept in quarantine. Its pod goes on as one whose sandbox was lost; the others do not notice.
 
 use crate::cgroup;
-use crate::failure::blocking;
+use crate::failure::{At, blocking};
 use crate::intents::{self, Intent};
 use crate::node_state::Node;
 use crate::paths::SandboxDir;
 use crate::records::{self, ContainerFile, SandboxFile};
-use crate::supervisor::{Client, Notices};
+use crate::supervisor::{self, Client, Notices};
 use crate::verbs::sandbox;
-use pod_driver::host::HostResult;
+use pod_driver::host::{HostErrorKind, HostResult};
 use pod_model::ids::{CgroupPath, PodRef};
 use pod_wire::supervisor::{Event, RequestBody};
 use std::fs;
@@ -62,6 +62,12 @@ pub(crate) async fn end(
                 .and_then(|n| n.to_str())
                 .map(String::from),
         );
+        let lock = of.lock();
+        supervisor::end_holder(&lock).at_path(
+            HostErrorKind::Other,
+            "damaged sandbox: ending the supervisor that holds",
+            &lock,
+        )?;
         let root = &work.options.cgroup_root;
         let leaves = cgroup::find(&work.layout, root, &names);
         let pod = pod_of(&work, &of, &leaves);
@@ -94,7 +100,7 @@ async fn shut_down(node: &Arc<Node>, dir: &SandboxDir) {
     let Ok(socket) = pod_sys::socket::connect(&dir.socket()) else {
         return;
     };
-    let Ok(client) = Client::new(socket, node.options.generation, Deaf) else {
+    let Ok(client) = Client::new(socket, &node.asker, Deaf) else {
         return;
     };
     let asked = client.ask(RequestBody::Shutdown, Vec::new());

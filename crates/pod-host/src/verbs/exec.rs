@@ -75,8 +75,8 @@ pub(crate) async fn start(
         };
         node.step(OTHER, "exec: process")?;
         let answer = match client {
-            Some(client) => client.ask(request, theirs).await,
-            None => Err(AskError::Lost),
+            Ok(client) => client.ask(request, theirs).await,
+            Err(e) => Err(e),
         };
         let answer = answer.map_err(|e| failed(&e))?;
         let named: &[Descriptor] = match &answer.body {
@@ -122,22 +122,17 @@ pub(crate) async fn kill(
     id: &ContainerId,
     name: &str,
 ) -> HostResult<()> {
-    let client = {
+    let sandbox = {
         let state = node.state();
         let found = state.container(pod, id).ok_or_else(|| no_container(id))?;
-        let sandbox = state.sandbox(pod, &found.config.sandbox);
-        sandbox.and_then(|s| s.client.clone())
+        found.config.sandbox.clone()
     };
     let request = RequestBody::SignalExec {
         id: id.to_string(),
         exec: name.to_owned(),
         signal: SIGKILL,
     };
-    let answer = match client {
-        Some(client) => client.ask(request, Vec::new()).await,
-        None => Err(AskError::Lost),
-    };
-    match answer {
+    match node.ask(pod, &sandbox, request).await {
         // Its supervisor's end kills what it watched.
         Ok(_) | Err(AskError::Lost) => Ok(()),
         Err(AskError::Failed(failure)) if failure.not_found => Ok(()),
@@ -190,7 +185,7 @@ fn failed(error: &AskError) -> HostError {
             HostError::new(HostErrorKind::NotFound, f.cause.clone())
         }
         AskError::Failed(f) => HostError::new(HostErrorKind::Start, f.cause.clone()),
-        AskError::Lost => HostError::new(OTHER, error.to_string()),
+        AskError::Lost | AskError::Away(_) => HostError::new(OTHER, format!("exec: {error}")),
     }
 }
 

@@ -11,8 +11,8 @@
 //!                         no successor ──▶ what is left is killed; ends come from records, else they are unknown
 //! ```
 //!
-//! The same happens to one sandbox when its connection ends while the daemon runs; verbs on it wait so long. A supervisor that lives but does
-//! not take us serves a newer daemon: then nothing is touched.
+//! The same happens to one sandbox when its connection ends while the daemon runs; verbs on it wait so long. Of a supervisor that cannot be
+//! spoken with (it serves a newer daemon; this one has no descriptor left) nothing is touched: it is looked for again and again.
 
 use crate::cgroup;
 use crate::exit;
@@ -20,8 +20,8 @@ use crate::failure::{At, blocking};
 use crate::node_state::{Loss, Node};
 use crate::paths::SandboxDir;
 use crate::records::{self, ContainerFile, EndedFile, SandboxFile};
-use crate::state::{ContainerState, SandboxState};
-use crate::supervisor::{Client, Keep};
+use crate::state::{ContainerState, Link, SandboxState};
+use crate::supervisor::{AskError, Client, Keep};
 use crate::verbs::successor::{self, Found};
 use crate::verbs::{container, damage, sandbox, settle};
 use pod_driver::host::{HostError, HostErrorKind, HostEvent, HostResult};
@@ -41,6 +41,9 @@ const OTHER: HostErrorKind = HostErrorKind::Other;
 /// One that served us for a shorter time than this may have died of what it found: then there is a rest before the next one.
 const SHORT: Duration = Duration::from_secs(1);
 const REST: Duration = Duration::from_millis(100);
+
+/// The longest rest between two looks for a supervisor that cannot be spoken with.
+const LONGEST_REST: Duration = Duration::from_secs(5);
 
 const SIGKILL: i32 = 9;
 
@@ -108,8 +111,7 @@ async fn one(node: &Arc<Node>, dir: &SandboxDir) -> HostResult<()> {
             dir: dir.clone(),
             ready: false,
             ip: record.ip,
-            client: None,
-            linking: false,
+            link: Link::Gone,
             linked_at: None,
             keep: Keep::default(),
             held: None,
@@ -118,10 +120,14 @@ async fn one(node: &Arc<Node>, dir: &SandboxDir) -> HostResult<()> {
     }
     match successor::find(node, dir, &pod, &id).await {
         Found::Lives(client, states) => adopt(node, &pod, &id, client, states).await,
-        Found::Refuses => Err(HostError::new(
-            OTHER,
-            "its supervisor lives but does not answer; left alone (does a newer node daemon run?)",
-        )),
+        Found::Away(cause) => {
+            let text = AskError::Away(cause.clone()).to_string();
+            if let Some(found) = node.state().sandbox_mut(&pod, &id) {
+                found.link = Link::Away(cause);
+            }
+            let _ = node.losses.send(Loss { pod, sandbox: id });
+            Err(HostError::new(OTHER, text))
+        }
         Found::Nobody => {
             let work = Arc::clone(node);
             let cause = "its supervisor was found dead, so how the container ended is not known";
@@ -138,35 +144,54 @@ pub(crate) async fn look_after(node: Weak<Node>, mut losses: mpsc::UnboundedRece
         if node.options.steps.has_crashed() {
             return;
         }
-        tokio::spawn(async move { lost(&node, loss).await });
+        tokio::spawn(lost(Arc::downgrade(&node), loss));
     }
 }
 
-async fn lost(node: &Arc<Node>, loss: Loss) {
-    let Loss { pod, sandbox: id } = loss;
-    let (dir, lived) = match node.state().sandbox_mut(&pod, &id) {
-        Some(found) if !found.ending => (found.dir.clone(), found.linked_at.map(|at| at.elapsed())),
-        // Who ends it takes what is left away.
-        Some(found) => {
-            found.linking = false;
+/// Looks for a supervisor until there is an end of it: it is found, or there is none, or its sandbox ends.
+async fn lost(host: Weak<Node>, loss: Loss) {
+    let mut rest = REST;
+    while let Some(node) = host.upgrade() {
+        if node.options.steps.has_crashed() || look(&node, &loss).await {
             node.linked.notify_waiters();
             return;
         }
-        None => return,
+        node.linked.notify_waiters();
+        drop(node);
+        tokio::time::sleep(rest).await;
+        rest = (rest * 2).min(LONGEST_REST);
+    }
+}
+
+/// Looks once. `false`: it cannot be said now.
+async fn look(node: &Arc<Node>, loss: &Loss) -> bool {
+    let Loss { pod, sandbox: id } = loss;
+    let (dir, lived) = match node.state().sandbox_mut(pod, id) {
+        Some(found) if !found.ending => (found.dir.clone(), found.linked_at.map(|at| at.elapsed())),
+        // Who ends it takes what is left away.
+        Some(found) => {
+            if matches!(found.link, Link::Searching) {
+                found.link = Link::ending();
+            }
+            return true;
+        }
+        None => return true,
     };
     if lived.is_some_and(|lived| lived < SHORT) {
         // One that dies of what it finds is not started over and over without a rest.
         tokio::time::sleep(REST).await;
     }
-    match successor::find(node, &dir, &pod, &id).await {
+    match successor::find(node, &dir, pod, id).await {
         Found::Lives(client, states) => {
             // A failure is one container's own, that its next verb meets.
-            let _ = adopt(node, &pod, &id, client, states).await;
+            let _ = adopt(node, pod, id, client, states).await;
+            true
         }
-        Found::Refuses => {
-            if let Some(found) = node.state().sandbox_mut(&pod, &id) {
-                found.linking = false;
+        Found::Away(cause) => {
+            if let Some(found) = node.state().sandbox_mut(pod, id) {
+                found.link = Link::Away(cause);
             }
+            false
         }
         Found::Nobody => {
             let cause = "its supervisor died, and no successor could be started";
@@ -178,13 +203,13 @@ async fn lost(node: &Arc<Node>, loss: Loss) {
             // It only fails when the runtime ends.
             let _ = buried.await;
             node.tell(HostEvent::SandboxLost {
-                pod,
-                id,
+                pod: pod.clone(),
+                id: id.clone(),
                 cause: cause.to_owned(),
             });
+            true
         }
     }
-    node.linked.notify_waiters();
 }
 
 /// Brings a sandbox up to what its supervisor says, and has that supervisor serve it.
@@ -318,8 +343,7 @@ fn enter_pause(
         let ended = found.ready && held.is_none() && !found.ending;
         found.ready = held.is_some();
         found.held = held.map(Arc::new);
-        found.client = Some(Arc::clone(client));
-        found.linking = false;
+        found.link = Link::Open(Arc::clone(client));
         found.linked_at = Some(Instant::now());
         ended
     };

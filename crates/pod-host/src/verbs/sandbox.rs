@@ -8,10 +8,10 @@
 use crate::bundle::{self, Kind};
 use crate::failure::{At, blocking, no_sandbox};
 use crate::intents::Intent;
-use crate::node_state::{Node, client_of};
+use crate::node_state::Node;
 use crate::paths::SandboxDir;
 use crate::records::{self, SandboxFile};
-use crate::state::{Held, SandboxState};
+use crate::state::{Held, Link, SandboxState};
 use crate::supervisor::{self, Answer, AskError, Client, Keep, LAST_WORDS};
 use crate::verbs::{container, successor};
 use crate::volumes::{mount_tmpfs, unmount_below};
@@ -177,11 +177,7 @@ async fn begin(
         })
         .await??
     };
-    let client = Client::new(
-        started.socket,
-        node.options.generation,
-        node.link(&pod, &id),
-    );
+    let client = Client::new(started.socket, &node.asker, node.link(&pod, &id));
     let client = match client {
         Ok(client) => Arc::new(client),
         Err(e) => {
@@ -198,8 +194,7 @@ async fn begin(
             dir: dir.clone(),
             ready: false,
             ip: record.ip,
-            client: Some(Arc::clone(&client)),
-            linking: false,
+            link: Link::Open(Arc::clone(&client)),
             linked_at: None,
             keep: Keep::default(),
             held: None,
@@ -238,7 +233,7 @@ async fn begin(
 fn told(error: &AskError, dir: &SandboxDir) -> String {
     let words = match error {
         AskError::Lost => fs::read_to_string(dir.path().join(LAST_WORDS)).unwrap_or_default(),
-        AskError::Failed(_) => String::new(),
+        AskError::Failed(_) | AskError::Away(_) => String::new(),
     };
     match words.trim() {
         "" => format!("sandbox: pause process: {error}"),
@@ -306,13 +301,19 @@ pub(crate) async fn stop(node: &Arc<Node>, pod: &PodUid, id: &SandboxId) -> Host
         found.dir.clone()
     };
     let mut answer = shut_down(node.client(pod, id).await, id).await?;
-    if matches!(answer, Err(AskError::Lost)) {
+    if matches!(answer, Err(AskError::Lost | AskError::Away(_))) {
         // What one that died has left half-way its successor knows best how to take away.
         answer = shut_down(successor::link(node, &dir, pod, id).await, id).await?;
     }
+    let told = |e: AskError| {
+        let text = format!("sandbox {id}: ending it: {e}");
+        HostError::new(HostErrorKind::Other, text)
+    };
     let failed = match answer {
         Ok(_) | Err(AskError::Lost) => None,
-        Err(e) => Some(format!("sandbox {id}: ending it: {e}")),
+        // It knows what runs: nothing is taken away under it.
+        Err(e @ AskError::Away(_)) => return Err(told(e)),
+        Err(e @ AskError::Failed(_)) => Some(told(e)),
     };
     let work = {
         let (node, pod, id) = (Arc::clone(node), pod.clone(), id.clone());
@@ -330,19 +331,17 @@ pub(crate) async fn stop(node: &Arc<Node>, pod: &PodUid, id: &SandboxId) -> Host
         HostErrorKind::Other,
         format!("sandbox {id}: its shared memory"),
     )?;
-    match failed {
-        None => Ok(()),
-        Some(text) => Err(HostError::new(HostErrorKind::Other, text)),
-    }
+    failed.map_or(Ok(()), Err)
 }
 
 /// Asks a supervisor to end everything, and itself.
 async fn shut_down(
-    client: Option<Arc<Client>>,
+    client: Result<Arc<Client>, AskError>,
     id: &SandboxId,
 ) -> HostResult<Result<Answer, AskError>> {
-    let Some(client) = client else {
-        return Ok(Err(AskError::Lost));
+    let client = match client {
+        Ok(client) => client,
+        Err(e) => return Ok(Err(e)),
     };
     let asked = client.ask(RequestBody::Shutdown, Vec::new());
     tokio::time::timeout(LAST, asked).await.map_err(|_| {
@@ -364,8 +363,8 @@ pub(crate) async fn remove(node: &Arc<Node>, pod: &PodUid, id: &SandboxId) -> Ho
     let begun = node.begin(&intent).ok();
     let step = |name: &str| node.step(HostErrorKind::Other, &format!("end: {name}"));
     step("processes")?;
-    let running = client_of(&node.state(), pod, id).is_some();
-    if running {
+    let link = node.state().sandbox(pod, id).map(|s| s.link.clone());
+    if !matches!(link, None | Some(Link::Gone)) {
         stop(node, pod, id).await?;
     }
     step("containers")?;

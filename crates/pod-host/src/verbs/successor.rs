@@ -1,17 +1,20 @@
 //! A supervisor that is not there any more, and the one that takes its place.
 //!
 //! ```text
-//! connect ── refused ──▶ a successor is started: it gets what we hold of the containers, adopts them, and says what it found
-//!    │                        └── none can be had (five tries) ──▶ Dead
-//!    └── its state is asked for ── no answer ──▶ Refused: it serves a newer daemon
+//! connect ── nobody listens ──▶ whoever still holds the folder's lock is ended, and a successor is started: it gets what we hold of the
+//!    │  │                       containers, adopts them, and says what it found ── none can be had (five tries) ──▶ Nobody
+//!    │  └── neither can be found out, for want of descriptors, memory, … ──▶ Away
+//!    └── its state is asked for ── no answer ──▶ Away: it serves a newer daemon, or hangs
 //! ```
 
 use crate::failure::blocking;
 use crate::node_state::Node;
 use crate::paths::SandboxDir;
-use crate::supervisor::{self, Client};
+use crate::supervisor::{self, AskError, Client};
 use pod_model::ids::{PodUid, SandboxId};
 use pod_wire::supervisor::{self as wire, Descriptor, ReplyBody, RequestBody};
+use rustix::io::Errno;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -31,8 +34,8 @@ const SUCCESSORS: u32 = 5;
 pub(crate) enum Found {
     /// It serves us, and this is what it knows.
     Lives(Arc<Client>, Vec<wire::ContainerState>),
-    /// It lives and does not take us.
-    Refuses,
+    /// It may live, and cannot be spoken with now, for this reason.
+    Away(String),
     /// Nobody is there, and nobody could be put there.
     Nobody,
 }
@@ -44,61 +47,129 @@ pub(crate) async fn find(
     pod: &PodUid,
     id: &SandboxId,
 ) -> Found {
+    let mut away = String::new();
+    let mut failed = 0;
     for _ in 0..TRIES {
-        let Ok(socket) = pod_sys::socket::connect(&dir.socket()) else {
-            return succeed(node, dir, pod, id).await;
+        let answer = match pod_sys::socket::connect(&dir.socket()) {
+            Ok(socket) => ask_state(node, socket, pod, id).await,
+            Err(e) if nobody_listens(&e) => {
+                match dir.supervised().try_exists() {
+                    // Without it there is nothing to take over.
+                    Ok(false) => return Found::Nobody,
+                    Ok(true) => {}
+                    Err(e) => return Found::Away(e.to_string()),
+                }
+                let answer = succeed(node, dir, pod, id).await;
+                failed += u32::from(matches!(answer, Err(NoAnswer::Ended)));
+                answer
+            }
+            Err(e) => Err(NoAnswer::Unknown(e.to_string())),
         };
-        if let Some((client, states)) = ask_state(node, socket, pod, id).await {
-            return Found::Lives(client, states);
+        match answer {
+            Ok((client, states)) => return Found::Lives(client, states),
+            Err(NoAnswer::Ended) if failed >= SUCCESSORS => return Found::Nobody,
+            Err(NoAnswer::Silent) => {
+                return Found::Away(format!(
+                    "it lives and has not answered for {} s",
+                    ANSWER.as_secs()
+                ));
+            }
+            // One that is just dying may still be connected to, for as long as the kernel takes to close its descriptors.
+            Err(NoAnswer::Ended) => {
+                away = "it lives and does not answer (does a newer node daemon run?)".to_owned();
+            }
+            Err(NoAnswer::Unknown(cause)) => away = cause,
         }
-        // One that is just dying may still be connected to, for as long as the kernel takes to close its descriptors.
         tokio::time::sleep(PAUSE).await;
     }
-    Found::Refuses
+    Found::Away(away)
 }
 
 /// Only the connection, for a sandbox that is about to end.
+///
+/// # Errors
+/// [`AskError::Lost`]: there is no supervisor. [`AskError::Away`].
 pub(crate) async fn link(
     node: &Arc<Node>,
     dir: &SandboxDir,
     pod: &PodUid,
     id: &SandboxId,
-) -> Option<Arc<Client>> {
+) -> Result<Arc<Client>, AskError> {
     match find(node, dir, pod, id).await {
-        Found::Lives(client, _) => Some(client),
-        Found::Refuses | Found::Nobody => None,
+        Found::Lives(client, _) => Ok(client),
+        Found::Away(cause) => Err(AskError::Away(cause)),
+        Found::Nobody => Err(AskError::Lost),
     }
 }
 
-async fn succeed(node: &Arc<Node>, dir: &SandboxDir, pod: &PodUid, id: &SandboxId) -> Found {
-    // Without it there is nothing to take over.
-    if matches!(dir.supervised().try_exists(), Ok(false)) {
-        return Found::Nobody;
-    }
-    for _ in 0..SUCCESSORS {
-        let held = held(node, pod, id);
-        let (work, at) = (Arc::clone(node), dir.clone());
-        let started = blocking(move || {
-            supervisor::succeed(
-                &work.options.programs.supervisor,
-                at.path(),
-                work.launch.as_fd(),
-                work.options.launcher_ahead,
-                held,
-            )
-        });
-        let Ok(Ok(started)) = started.await else {
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        };
-        if let Some((client, states)) = ask_state(node, started.socket, pod, id).await {
+/// Why a supervisor has not told its state.
+enum NoAnswer {
+    /// It has ended the connection, or could not be started.
+    Ended,
+    /// It has said nothing for as long as [`ANSWER`].
+    Silent,
+    /// It was not asked: this process, or the machine, lacks something for it.
+    Unknown(String),
+}
+
+type States = Result<(Arc<Client>, Vec<wire::ContainerState>), NoAnswer>;
+
+/// Nobody has the socket open: not that we could not look.
+fn nobody_listens(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::ConnectionRefused, io::ErrorKind::NotFound];
+    kinds.contains(&error.kind())
+}
+
+/// Whether what failed may go well another time, with nothing mended.
+fn passes(error: &io::Error) -> bool {
+    let lack = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::AGAIN,
+        Errno::NOBUFS,
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::IO,
+    ];
+    Errno::from_io_error(error).is_some_and(|e| lack.contains(&e))
+        || error.kind() == io::ErrorKind::TimedOut
+}
+
+/// One try to put a successor in the place of a supervisor that nobody can connect to.
+async fn succeed(node: &Arc<Node>, dir: &SandboxDir, pod: &PodUid, id: &SandboxId) -> States {
+    let held = held(node, pod, id);
+    let (work, at) = (Arc::clone(node), dir.clone());
+    let started = blocking(move || {
+        // One may live all the same, with its socket's name gone.
+        supervisor::end_holder(&at.lock())?;
+        supervisor::succeed(
+            &work.options.programs.supervisor,
+            at.path(),
+            work.launch.as_fd(),
+            work.options.launcher_ahead,
+            held,
+        )
+    });
+    let started = match started.await {
+        Ok(Ok(started)) => started,
+        Ok(Err(e)) if passes(&e) => return Err(NoAnswer::Unknown(e.to_string())),
+        Ok(Err(_)) | Err(_) => return Err(NoAnswer::Ended),
+    };
+    match ask_state(node, started.socket, pod, id).await {
+        Ok(found) => {
             started.child.leave();
-            return Found::Lives(client, states);
+            Ok(found)
         }
-        // It only fails when the runtime ends.
-        let _ = blocking(move || started.child.end()).await;
+        Err(why) => {
+            // It only fails when the runtime ends.
+            let _ = blocking(move || started.child.end()).await;
+            Err(match why {
+                NoAnswer::Silent => NoAnswer::Ended,
+                other => other,
+            })
+        }
     }
-    Found::Nobody
 }
 
 /// Copies of everything that we hold of a sandbox's processes, each by its name for a successor.
@@ -112,19 +183,16 @@ fn held(node: &Node, pod: &PodUid, id: &SandboxId) -> Vec<(String, OwnedFd)> {
     pause.unwrap_or_default().into_iter().chain(of_it).collect()
 }
 
-async fn ask_state(
-    node: &Arc<Node>,
-    socket: UnixStream,
-    pod: &PodUid,
-    id: &SandboxId,
-) -> Option<(Arc<Client>, Vec<wire::ContainerState>)> {
+async fn ask_state(node: &Arc<Node>, socket: UnixStream, pod: &PodUid, id: &SandboxId) -> States {
     // Told of its end only once it serves us: one that refuses us is no loss.
-    let client = Client::new(socket, node.options.generation, node.link(pod, id)).ok()?;
+    let client = Client::new(socket, &node.asker, node.link(pod, id))
+        .map_err(|e| NoAnswer::Unknown(e.to_string()))?;
     let asked = client.ask(RequestBody::State, Vec::new());
-    let answer = tokio::time::timeout(ANSWER, asked).await.ok()?.ok()?;
-    match answer.body {
-        ReplyBody::State(states) => Some((Arc::new(client), states)),
-        _ => None,
+    let answer = tokio::time::timeout(ANSWER, asked).await;
+    let answer = answer.map_err(|_| NoAnswer::Silent)?;
+    match answer.map_err(|_| NoAnswer::Ended)?.body {
+        ReplyBody::State(states) => Ok((Arc::new(client), states)),
+        _ => Err(NoAnswer::Ended),
     }
 }
 
