@@ -114,7 +114,8 @@ fn an_init_container_waits_for_its_image_and_goes_on_when_it_is_there() {
                 let seen = watch.so_far().0;
                 words.iter().all(|w| seen.contains(w))
             });
-            watch.signal("INT");
+            // Not INT, which a job in the background of a shell ignores.
+            watch.signal("TERM");
             watch.wait(Duration::from_secs(10));
             node.run(&["image", "import", &image("busybox128"), "--name", "not-yet"])
                 .ok();

@@ -122,7 +122,9 @@ impl Process {
     /// The folders and cgroups of the node that it belongs to, as its arguments, its environment and its cgroup say.
     pub(super) fn places(&self) -> Vec<String> {
         let mut found = Vec::new();
-        let arguments = self.arguments.split(' ').chain(self.environment.split(' '));
+        // Not its own program: that is everybody's.
+        let arguments = self.arguments.split(' ').skip(1);
+        let arguments = arguments.chain(self.environment.split(' '));
         for word in arguments {
             let value = word.split_once('=').map_or(word, |(_, v)| v);
             let folder = value.split("/sandboxes").next().unwrap_or(value);
