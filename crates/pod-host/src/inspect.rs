@@ -102,7 +102,8 @@ impl NodeHost {
     }
 }
 
-/// Removes the node's cgroups where no process is in them any more: the last thing of a reset, after the daemon has ended.
+/// Ends helpers that nobody knows of any more, and removes the node's cgroups where no process is in them: the last thing of a reset, after
+/// the daemon has ended.
 ///
 /// # Errors
 /// A folder still has processes, or cannot be removed.

@@ -55,6 +55,8 @@ pub(crate) struct SandboxState {
     pub(crate) ready: bool,
     pub(crate) ip: Option<String>,
     pub(crate) link: Link,
+    /// Held by who looks for its supervisor: two who put successors there would end each other's.
+    pub(crate) search: Arc<tokio::sync::Mutex<()>>,
     /// Since when its supervisor serves us, where it was found again.
     pub(crate) linked_at: Option<Instant>,
     /// Of its pause process, for a successor of its supervisor.

@@ -1,12 +1,13 @@
 //! The connection between the node daemon and a supervisor ends, and both live.
 
-use super::{named, start};
+use super::{kill, named, start, tool};
 use e2e::Node;
 use e2e::node::until;
 use rustix::net::{Shutdown, shutdown, sockopt};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 /// A process by number.
@@ -113,5 +114,51 @@ fn r03_a_supervisor_that_nobody_can_connect_to_is_ended_and_its_containers_go_on
     everything_works(&node, 1);
     node.run(&["delete", "pod", "p"]).ok();
     node.nothing_left_of_pods();
+    node.finish();
+}
+
+/// Ends the daemon and does something to the one sandbox's folder before there is another one.
+fn meanwhile(node: &Node, act: impl Fn(&Path)) {
+    kill(node.daemon().expect("a daemon"));
+    let sandboxes = fs::read_dir(node.run_dir().join("sandboxes")).unwrap();
+    sandboxes.flatten().for_each(|s| act(&s.path()));
+}
+
+#[test]
+fn a_supervisor_whose_record_is_gone_is_ended_with_its_folder() {
+    let node = Node::new("norecord");
+    start(&node, "p", ENDS_WHEN_TOLD);
+    let before = named(&node, "podwright-super");
+    meanwhile(&node, |s| fs::remove_file(s.join("record.json")).unwrap());
+    node.run(&["get", "pods"]).ok();
+    until("its end", Duration::from_secs(10), || {
+        let now = named(&node, "podwright-super");
+        before.iter().all(|pid| !now.contains(pid))
+    });
+    // To its pod this is a sandbox that was lost: it gets another one, and goes on.
+    node.wait_status("p", &["Running"]);
+    node.run(&["delete", "pod", "p"]).ok();
+    node.nothing_left_of_pods();
+    node.finish();
+}
+
+#[test]
+fn reset_ends_a_supervisor_whose_folder_is_gone() {
+    let node = Node::new("nofolder");
+    start(&node, "p", ENDS_WHEN_TOLD);
+    let before = named(&node, "podwright-super");
+    meanwhile(&node, |s| {
+        tool(&["umount", &s.join("shm").display().to_string()]);
+        fs::remove_dir_all(s).unwrap();
+    });
+    let told = node.run(&["reset", "--yes"]);
+    assert!(told.ok().is_empty(), "{}", told.out);
+    assert!(
+        told.err.contains("nothing of this node is left"),
+        "{}",
+        told.err
+    );
+    assert_eq!(before.len(), 1);
+    assert!(named(&node, "podwright").is_empty());
     node.finish();
 }

@@ -1,6 +1,7 @@
 //! Emptying and removing a cgroup with all below it, in every hierarchy. It ends: what cannot be killed in time stays, and is said.
 
 use super::layout::{Layout, detect};
+use super::pod::own_leaf;
 use pod_driver::host::{HostError, HostErrorKind};
 use pod_model::ids::CgroupPath;
 use pod_sys::pidfd;
@@ -67,13 +68,15 @@ pub(crate) fn remove(
     left.map_or(Ok(()), fail)
 }
 
-/// Removes `root` with all below it, where no process is in any of it.
+/// Removes `root` with all below it, where no process is in any of it but in the node's own leaf: what is there is a helper that nobody
+/// knows of any more.
 pub(crate) fn remove_empty(root: &CgroupPath) -> Result<(), HostError> {
     let fail = |cause: String| Err(HostError::new(HostErrorKind::Other, cause));
     let layout = match detect() {
         Ok(layout) => layout,
         Err(error) => return fail(format!("control groups: {error}")),
     };
+    kill(&layout, root, &own_leaf(root)?);
     let mut last = Ok(());
     for pause in PAUSES {
         last = remove_folders(&layout, root);

@@ -21,7 +21,7 @@ use crate::node_state::{Loss, Node};
 use crate::paths::SandboxDir;
 use crate::records::{self, ContainerFile, EndedFile, SandboxFile};
 use crate::state::{ContainerState, Link, SandboxState};
-use crate::supervisor::{AskError, Client, Keep};
+use crate::supervisor::{self, AskError, Client, Keep};
 use crate::verbs::successor::{self, Found};
 use crate::verbs::{container, damage, sandbox, settle};
 use pod_driver::host::{HostError, HostErrorKind, HostEvent, HostResult};
@@ -90,10 +90,16 @@ async fn one(node: &Arc<Node>, dir: &SandboxDir) -> HostResult<()> {
     }
     let record = match records::load::<SandboxFile>(&dir.record()) {
         Ok(Some(record)) => record,
-        // Made a moment before the daemon ended: nothing was started in it.
+        // Made a moment before the daemon ended: nothing was started in it. Or its record was removed by somebody.
         Ok(None) => {
-            let path = dir.path().to_owned();
-            return blocking(move || sandbox::clear(&path)).await?;
+            let dir = dir.clone();
+            return blocking(move || {
+                let lock = dir.lock();
+                let step = "recovery: ending the supervisor that holds";
+                supervisor::end_holder(&lock).at_path(OTHER, step, &lock)?;
+                sandbox::clear(dir.path())
+            })
+            .await?;
         }
         Err(e) => return Err(e).at_path(OTHER, "reading", &dir.record()),
     };
@@ -112,6 +118,7 @@ async fn one(node: &Arc<Node>, dir: &SandboxDir) -> HostResult<()> {
             ready: false,
             ip: record.ip,
             link: Link::Gone,
+            search: Arc::default(),
             linked_at: None,
             keep: Keep::default(),
             held: None,

@@ -195,6 +195,7 @@ async fn begin(
             ready: false,
             ip: record.ip,
             link: Link::Open(Arc::clone(&client)),
+            search: Arc::default(),
             linked_at: None,
             keep: Keep::default(),
             held: None,

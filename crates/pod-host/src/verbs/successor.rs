@@ -47,6 +47,11 @@ pub(crate) async fn find(
     pod: &PodUid,
     id: &SandboxId,
 ) -> Found {
+    let search = node.state().sandbox(pod, id).map(|s| Arc::clone(&s.search));
+    let _turn = match &search {
+        Some(search) => Some(search.lock().await),
+        None => None,
+    };
     let mut away = String::new();
     let mut failed = 0;
     for _ in 0..TRIES {
