@@ -27,14 +27,17 @@ impl Leases {
     /// Those that were kept.
     ///
     /// # Errors
-    /// When the folder cannot be made or read.
+    /// When the folder cannot be made or read, or a lease in it cannot be read now: its address is not free.
     pub fn open(folder: &Path, subnets: Subnets) -> Result<Self, NetworkError> {
         fs::create_dir_all(folder).map_err(at("making", folder))?;
         let mut held = BTreeMap::new();
         for entry in fs::read_dir(folder).map_err(at("reading", folder))? {
             let path = entry.map_err(at("reading", folder))?.path();
             let ip = path.file_name().and_then(|n| n.to_str()?.parse().ok());
-            let holder = fs::read_to_string(&path).unwrap_or_default();
+            let holder = match fs::read_to_string(&path) {
+                Err(e) if e.kind() == ErrorKind::InvalidData => String::new(),
+                read => read.map_err(at("reading the lease", &path))?,
+            };
             match ip {
                 Some(ip) if !holder.is_empty() => {
                     held.insert(ip, holder);
@@ -183,6 +186,17 @@ mod tests {
             leases.take("one too many"),
             Err(NetworkError::Full { count: 5, .. })
         ));
+    }
+
+    #[test]
+    fn a_lease_that_cannot_be_read_is_not_free() {
+        let folder = tempfile::tempdir().unwrap();
+        // A link to itself: it is there, and every read of it fails.
+        let path = folder.path().join("10.1.0.3");
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        let told = Leases::open(folder.path(), subnets()).unwrap_err();
+        assert!(told.to_string().contains("10.1.0.3"), "{told}");
+        assert!(path.is_symlink());
     }
 
     #[test]
