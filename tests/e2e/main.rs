@@ -10,6 +10,7 @@
     reason = "a case ends at the first thing that is not as it says"
 )]
 
+mod asking;
 mod bad_input;
 mod boots;
 mod clock;

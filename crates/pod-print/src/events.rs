@@ -33,7 +33,7 @@ pub fn message_with_field(event: &Event) -> String {
     }
 }
 
-/// The table of `podwright events`. Messages name their container, since two of them often say the same.
+/// The table of `podwright events`, in the order given. Messages name their container, since two of them often say the same.
 pub fn event_table(events: &[Event], namespace: bool, now: Timestamp) -> Table {
     let mut header = Vec::new();
     if namespace {
@@ -41,7 +41,7 @@ pub fn event_table(events: &[Event], namespace: bool, now: Timestamp) -> Table {
     }
     header.extend(["LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"]);
     let mut table = Table::new(header);
-    for event in sorted(events) {
+    for event in events {
         let mut cells = Vec::new();
         if namespace {
             cells.push(event.pod.namespace.to_string());

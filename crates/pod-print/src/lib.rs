@@ -6,6 +6,7 @@ pub mod duration;
 pub mod events;
 pub mod explain;
 pub mod image;
+pub mod jsonpath;
 pub mod plan_view;
 pub mod pod_row;
 pub mod service;

@@ -168,7 +168,7 @@ fn own_notes(pod: &Pod) -> Vec<String> {
     let mut notes = Vec::new();
     if !pod.spec.host_network {
         notes.push(
-            "network: the pod has a network namespace of its own with nothing but loopback"
+            "network: a namespace of its own, with an address on the node's bridge; with loopback only where the node has --network none"
                 .to_owned(),
         );
     }

@@ -1,8 +1,10 @@
 //! The command line: what can be asked. Man pages and completions are made from these very definitions.
 
 mod change;
+mod get;
 
 pub use change::{LabelArgs, PatchArgs, ReplaceArgs, SetCommand};
+pub use get::{Format, GetArgs};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use pod_manifest::Compat;
@@ -342,44 +344,6 @@ pub struct CreateArgs {
     pub namespace: NamespaceArg,
 }
 
-/// `get`.
-#[derive(Debug, Args)]
-pub struct GetArgs {
-    /// What, and which: pods, pods NAME…, pod/NAME, pods,configmaps, all.
-    #[arg(value_name = "TYPE [NAME]")]
-    pub what: Vec<String>,
-    /// Files with the names.
-    #[command(flatten)]
-    pub files: FileArg,
-    /// The Kubernetes that pods are printed for (yaml, json).
-    #[command(flatten)]
-    pub compat: CompatArg,
-    /// The namespace.
-    #[command(flatten)]
-    pub namespace: NamespaceArg,
-    /// In all namespaces.
-    #[arg(short = 'A', long, conflicts_with = "namespace")]
-    pub all_namespaces: bool,
-    /// Only objects with these labels: a=b,c!=d,e in (f,g).
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    pub selector: Option<String>,
-    /// Only objects with these fields: status.phase=Running.
-    #[arg(long, value_name = "SELECTOR")]
-    pub field_selector: Option<String>,
-    /// How to print.
-    #[arg(short = 'o', long, value_name = "FORMAT")]
-    pub output: Option<Output>,
-    /// Go on with every change.
-    #[arg(short = 'w', long)]
-    pub watch: bool,
-    /// Leave the header out.
-    #[arg(long)]
-    pub no_headers: bool,
-    /// A last column with the labels.
-    #[arg(long)]
-    pub show_labels: bool,
-}
-
 /// `describe`.
 #[derive(Debug, Args)]
 pub struct DescribeArgs {
@@ -602,8 +566,8 @@ pub struct DeleteArgs {
     /// One second.
     #[arg(long)]
     pub now: bool,
-    /// At once.
-    #[arg(long, conflicts_with_all = ["now", "grace_period"])]
+    /// At once; --grace-period=0 beside it says the same.
+    #[arg(long, conflicts_with = "now")]
     pub force: bool,
     /// Return only when everything of it is gone.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]

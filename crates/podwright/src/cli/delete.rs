@@ -25,6 +25,11 @@ pub async fn delete(args: &DeleteArgs, places: &Places) -> Outcome<u8> {
             "error: --grace-period must be 0 or more seconds",
         ));
     }
+    if args.force && args.grace_period.is_some_and(|g| g > 0) {
+        return Err(Failure::usage(
+            "error: --force and --grace-period greater than 0 cannot be specified together",
+        ));
+    }
     let client = connect(places).await?;
     let named = match targets {
         Targets::Named(_) if args.all || args.selector.is_some() => {

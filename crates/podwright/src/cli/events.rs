@@ -5,7 +5,7 @@ use super::connect::{Places, connect};
 use super::exit::Outcome;
 use super::output::{data, data_format, list_or_one, note, print};
 use super::target::pod_name;
-use super::view::{items, table, text};
+use super::view::{by_time, items, table, text};
 use jiff::Timestamp;
 use pod_api::client::{Resource, Selectors};
 use pod_api::feed::ChangeKind;
@@ -46,6 +46,7 @@ pub async fn events(args: &EventsArgs, places: &Places) -> Outcome<u8> {
             None => "No events found.".to_owned(),
         });
     } else {
+        by_time(&mut found)?;
         let table = table(Resource::Events, &found, columns, Timestamp::now())?;
         print(&table.render(!args.no_headers))?;
     }

@@ -4,8 +4,9 @@ use super::args::{DataOutput, Output};
 use super::exit::{Code, Failure, Outcome};
 use super::view::text;
 use pod_api::client::Resource;
+use pod_print::text::harmless;
 use serde_json::{Value, json};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// Prints text as it is.
 pub fn print(text: &str) -> Outcome<()> {
@@ -18,6 +19,15 @@ pub fn print_bytes(bytes: &[u8]) -> Outcome<()> {
     out.write_all(bytes)
         .and_then(|()| out.flush())
         .map_err(|e| Failure::output(&e))
+}
+
+/// Prints text out of objects as it is, but to a terminal without the power of its escape sequences.
+pub fn print_harmless(text: &str) -> Outcome<()> {
+    if io::stdout().is_terminal() {
+        print(&harmless(text))
+    } else {
+        print(text)
+    }
 }
 
 /// Prints a line to standard error; there is nobody to tell if that fails.

@@ -24,6 +24,17 @@ pub fn event(value: &Value) -> Outcome<Event> {
     wire::event_of(value).map_err(|e| unreadable(&e))
 }
 
+/// Puts events in the order in which they happened last.
+pub fn by_time(events: &mut Vec<Value>) -> Outcome<()> {
+    let mut dated = Vec::with_capacity(events.len());
+    for value in events.drain(..) {
+        dated.push((event(&value)?.last, value));
+    }
+    dated.sort_by_key(|(last, _)| *last);
+    events.extend(dated.into_iter().map(|(_, value)| value));
+    Ok(())
+}
+
 /// A Service of the wire.
 pub fn service(value: &Value) -> Outcome<Service> {
     wire::service_of(value).map_err(|e| unreadable(&e))

@@ -11,29 +11,18 @@ use super::view::{items, text};
 use pod_api::client::{Client, Selectors};
 use pod_api::error::Reason;
 use pod_api::feed::ChangeKind;
+use pod_print::jsonpath::{Path, plain};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// What is waited for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Until {
-    Condition {
-        kind: String,
-        status: String,
-    },
+    Condition { kind: String, status: String },
     Deleted,
     Created,
-    Path {
-        path: Vec<Step>,
-        value: Option<String>,
-    },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Step {
-    Field(String),
-    Index(usize),
+    Path { path: Path, value: Option<String> },
 }
 
 impl Until {
@@ -59,14 +48,12 @@ impl Until {
         };
         let end = rest.rfind('}').ok_or_else(wrong)?;
         let (path, value) = rest.split_at(end + 1);
-        let path = path
-            .trim_start_matches(['\'', '"'])
-            .strip_prefix('{')
-            .and_then(|p| p.strip_suffix('}'))
-            .ok_or_else(wrong)?;
+        let path = path.trim_start_matches(['\'', '"']);
+        let path =
+            Path::parse(path).map_err(|e| Failure::usage(format!("error: --for={text}: {e}")))?;
         let value = value.trim_start_matches(['\'', '"']).strip_prefix('=');
         Ok(Until::Path {
-            path: steps(path).ok_or_else(wrong)?,
+            path,
             value: value.map(|v| v.trim_matches(['\'', '"']).to_owned()),
         })
     }
@@ -87,49 +74,16 @@ impl Until {
                 named.any(|c| text(c, "/status").eq_ignore_ascii_case(status))
             }
             Until::Path { path, value } => {
-                let mut at = Some(object);
-                for step in path {
-                    at = match step {
-                        Step::Field(name) => at.and_then(|v| v.get(name)),
-                        Step::Index(n) => at.and_then(|v| v.get(n)),
-                    };
-                }
-                match (at, value) {
-                    (None | Some(Value::Null), _) => false,
-                    (Some(_), None) => true,
-                    (Some(Value::String(found)), Some(wanted)) => found == wanted,
-                    (Some(found), Some(wanted)) => {
-                        let text = found.to_string();
-                        text == *wanted
-                    }
+                // Several values are no answer, as with kubectl.
+                match (path.find(object).as_slice(), value) {
+                    ([] | [Value::Null], _) => false,
+                    ([_, ..], None) => true,
+                    ([found], Some(wanted)) => plain(found) == *wanted,
+                    ([_, _, ..], Some(_)) => false,
                 }
             }
         }
     }
-}
-
-/// `.status.containerStatuses[0].ready`
-fn steps(path: &str) -> Option<Vec<Step>> {
-    let mut found = Vec::new();
-    for part in path.strip_prefix('.')?.split('.') {
-        let (name, mut rest) = match part.find('[') {
-            Some(at) => part.split_at(at),
-            None => (part, ""),
-        };
-        if name.is_empty() {
-            return None;
-        }
-        found.push(Step::Field(name.to_owned()));
-        while let Some(index) = rest.strip_prefix('[') {
-            let (number, after) = index.split_once(']')?;
-            found.push(Step::Index(number.parse().ok()?));
-            rest = after;
-        }
-        if !rest.is_empty() {
-            return None;
-        }
-    }
-    Some(found)
 }
 
 /// Waits for every object that is meant.
@@ -258,6 +212,12 @@ mod tests {
                 "jsonpath={.status.containerStatuses[0].restartCount}=3",
                 true,
             ),
+            (
+                "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}=False",
+                true,
+            ),
+            ("jsonpath={.status.conditions[*].status}=True", false),
+            ("jsonpath={status.phase}=Running", true),
         ] {
             let until = Until::parse(text).unwrap();
             assert_eq!(until.holds(&pod), holds, "{text}");
@@ -267,7 +227,7 @@ mod tests {
             "ready",
             "condition=",
             "jsonpath=.a",
-            "jsonpath={a}",
+            "jsonpath={}",
             "jsonpath={.a[x]}",
         ] {
             assert!(Until::parse(wrong).is_err(), "{wrong:?} was read");
