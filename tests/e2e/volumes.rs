@@ -90,11 +90,17 @@ fn host_paths_are_checked_as_their_type_asks() {
     let pod = e2e_wait_message(&node, "d");
     assert!(
         pod.contains(&format!(
-            "hostPath type check failed: {} is not a directory",
+            "MountVolume.SetUp failed for volume \"h\" : hostPath type check failed: {} is not a directory",
             base.join("file").display()
         )),
         "{pod}"
     );
+    // No container has failed: the pod waits, and goes on by itself.
+    assert_eq!(node.status("d"), "ContainerCreating");
+    std::fs::remove_file(base.join("file")).unwrap();
+    std::fs::create_dir(base.join("file")).unwrap();
+    node.run(&["retry", "d"]).ok();
+    node.wait_status("d", &["Completed"]);
     node.finish();
 }
 

@@ -256,6 +256,13 @@ pub enum PreparedVolume {
         /// Limit in bytes; `None` = the kernel's half of memory.
         size: Option<u64>,
     },
+    /// A path of the node, which must be of that kind, or is made so. Containers bind it later.
+    HostPath {
+        /// Absolute.
+        path: HostPath,
+        /// What is there, or made.
+        kind: HostPathType,
+    },
     /// Files from a ConfigMap, Secret or the pod's own fields, written as Kubernetes' AtomicWriter does.
     Files {
         /// Whether they live on tmpfs.

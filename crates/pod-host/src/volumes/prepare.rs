@@ -1,6 +1,7 @@
 //! Making one of a pod's volumes, or making it again as it should be.
 
 use super::atomic;
+use super::host_path;
 use super::mounts::{is_mount_point, mount_tmpfs};
 use super::owner::{self, Access};
 use crate::paths::Paths;
@@ -23,6 +24,10 @@ pub(crate) fn prepare(paths: &Paths, uid: &PodUid, volume: &VolumeToPrepare) -> 
                 None => "mode=777".to_owned(),
             };
             empty_dir(&paths.empty_dir(uid, &volume.name), volume, Some(&options))
+        }
+        // Looked at again when it is bound: what is there may have changed by then.
+        PreparedVolume::HostPath { path, kind } => {
+            return host_path::open(path.as_path(), *kind).map(drop);
         }
         PreparedVolume::Files { in_memory, files } => {
             files_volume(&paths.files(uid, &volume.name), volume, *in_memory, files)

@@ -6,12 +6,13 @@ use super::security;
 use super::sources::{Object, SourceKind, Sources};
 use pod_model::cgroup::{PodCgroupPolicy, pod_cgroup};
 use pod_model::config::{FileContent, PreparedVolume, VolumeToPrepare};
-use pod_model::ids::VolumeName;
+use pod_model::ids::{HostPath, VolumeName};
 use pod_model::node::NodeFacts;
 use pod_model::pod::Pod;
 use pod_model::resources::{MEMORY, amount};
 use pod_model::volume::{
-    ConfigMapSource, DownwardApiFile, EmptyDir, KeyToPath, ProjectedSource, SecretSource, Volume,
+    ConfigMapSource, DownwardApiFile, EmptyDir, HostPathSource, HostPathType, KeyToPath,
+    ProjectedSource, SecretSource, Volume,
 };
 use std::collections::BTreeMap;
 
@@ -30,8 +31,8 @@ const DEFAULT_MODE: i32 = 0o644;
 
 type Files = BTreeMap<String, FileContent>;
 
-/// All volumes of the pod that must be made, or all problems. Volumes from the node's paths are not among them: they are mounted as they
-/// are. `fsGroupChangePolicy` has no effect on any of these kinds.
+/// All volumes of the pod that must be made, or all problems. A path of the node is among them where its type says what must be there;
+/// the others are mounted as they are. `fsGroupChangePolicy` has no effect on any of these kinds.
 pub fn volumes_to_prepare(
     pod: &Pod,
     sources: &Sources,
@@ -46,7 +47,11 @@ pub fn volumes_to_prepare(
         .and_then(|s| s.fs_group)
         .map(|group| security::id("fsGroup", group).map_err(|e| e.to_string()))
         .transpose();
-    for volume in pod.spec.volumes.iter().filter(|v| v.host_path.is_none()) {
+    for volume in &pod.spec.volumes {
+        if let Some(source) = &volume.host_path {
+            volumes.extend(host_path(volume, source));
+            continue;
+        }
         let made =
             prepared(pod, volume, sources, node).and_then(|kind| Ok((kind, fs_group.clone()?)));
         match made {
@@ -67,6 +72,19 @@ pub fn volumes_to_prepare(
     } else {
         Err(problems)
     }
+}
+
+/// What is at the path is looked at before anything of the pod starts, so that a wrong one is an event of the volume, not of a container.
+fn host_path(volume: &Volume, source: &HostPathSource) -> Option<VolumeToPrepare> {
+    (source.kind != HostPathType::Unset).then(|| VolumeToPrepare {
+        name: volume.name.clone(),
+        kind: PreparedVolume::HostPath {
+            path: HostPath::new(&source.path),
+            kind: source.kind,
+        },
+        fs_group: None,
+        on_root_mismatch: false,
+    })
 }
 
 fn prepared(

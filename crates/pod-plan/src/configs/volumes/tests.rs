@@ -4,7 +4,7 @@ use super::super::testing::{node, pod};
 use super::*;
 use pod_model::common::FieldRef;
 use pod_model::pod::PodSecurityContext;
-use pod_model::volume::{DownwardApiSource, HostPathSource, ProjectedSecret, Projection};
+use pod_model::volume::{DownwardApiSource, ProjectedSecret, Projection};
 
 fn sources() -> Sources {
     let object = |key: &str, value: &str| [(key.to_owned(), value.as_bytes().to_vec())].into();
@@ -214,16 +214,34 @@ fn all_problems_come_at_once_and_paths_of_the_node_are_not_prepared() {
             host_path: Some(HostPathSource::default()),
             ..volume("host")
         },
+        Volume {
+            host_path: Some(HostPathSource {
+                path: "/srv".to_owned(),
+                kind: HostPathType::Directory,
+            }),
+            ..volume("folder")
+        },
     ];
     let made = volumes_to_prepare(&pod, &sources(), &node()).unwrap();
     assert_eq!(
         made,
-        [VolumeToPrepare {
-            name: "disk".into(),
-            kind: PreparedVolume::EmptyDir,
-            fs_group: Some(2000),
-            on_root_mismatch: false,
-        }]
+        [
+            VolumeToPrepare {
+                name: "disk".into(),
+                kind: PreparedVolume::EmptyDir,
+                fs_group: Some(2000),
+                on_root_mismatch: false,
+            },
+            VolumeToPrepare {
+                name: "folder".into(),
+                kind: PreparedVolume::HostPath {
+                    path: HostPath::new("/srv"),
+                    kind: HostPathType::Directory,
+                },
+                fs_group: None,
+                on_root_mismatch: false,
+            }
+        ]
     );
     let medium = |name: &str, medium: &str| Volume {
         empty_dir: Some(EmptyDir {
