@@ -23,17 +23,24 @@ pub struct Configs {
 
 impl Configs {
     /// Those that were kept.
-    pub fn open(records: Records, versions: &Versions, services: Arc<Services>) -> Self {
+    ///
+    /// # Errors
+    /// One cannot be read now.
+    pub fn open(
+        records: Records,
+        versions: &Versions,
+        services: Arc<Services>,
+    ) -> anyhow::Result<Self> {
         let configs = Self {
             services,
             maps: Arc::new(Feed::new(versions.clone())),
             secrets: Arc::new(Feed::new(versions.clone())),
             records,
         };
-        for config in configs.records.configs() {
+        for config in configs.records.configs()? {
             configs.feed(config.kind).put(config.key(), config);
         }
-        configs
+        Ok(configs)
     }
 
     /// The feed of one kind.

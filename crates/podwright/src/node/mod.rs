@@ -148,7 +148,7 @@ async fn serve(
     for note in notes {
         eprintln!("{note}");
     }
-    let services = Arc::new(Services::open(records.clone(), &versions));
+    let services = Arc::new(Services::open(records.clone(), &versions)?);
     let world = WorldOf::<Real> {
         host: Arc::clone(&host),
         images: Arc::new(StoreImages(Arc::new(store))),
@@ -165,7 +165,7 @@ async fn serve(
             records.clone(),
             &versions,
             Arc::clone(&services),
-        )),
+        )?),
         clock: Arc::new(SystemClock),
         actions: Arc::new(pod_driver::act::Reach(Arc::clone(&host))),
         node,
@@ -173,7 +173,7 @@ async fn serve(
     };
     let pods = Arc::new(Pods::new(world.clone(), records));
     find_networks_again(&host, &network).await;
-    pods.find_again();
+    pods.find_again()?;
     if let Some(subnets) = subnets {
         let facts = wanted::Facts {
             domain: world.node.cluster_domain.clone(),

@@ -55,8 +55,11 @@ impl Pods {
     }
 
     /// Begins a task for every pod that was kept, and takes away what runs of a pod that nothing is known of any more.
-    pub fn find_again(&self) {
-        let all = self.records.pods();
+    ///
+    /// # Errors
+    /// A record cannot be read now: nothing has begun, and nothing was taken away.
+    pub fn find_again(&self) -> anyhow::Result<()> {
+        let all = self.records.pods()?;
         let lives =
             |(kept, _): &(KeptPod, Memory)| (!kept.pod.is_deleted()).then(|| key_of(&kept.pod));
         let names: BTreeSet<Key> = all.iter().filter_map(lives).collect();
@@ -83,6 +86,7 @@ impl Pods {
         self.records.forget_lost_memories();
         self.tell_of_damage();
         self.take_away_unknown();
+        Ok(())
     }
 
     /// An event for each pod of which a file could not be trusted.

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Every file is written under a temporary name, synced and renamed, and begins with a checksum of its JSON text. One that is cut off or
-//! changed is not read: it is kept in `<root>/quarantine/`, and told about by an event, by `doctor` and in the daemon's log.
+//! changed is not read: it is kept in `<root>/quarantine/`, and told about by an event, by `doctor` and in the daemon's log. One that cannot
+//! be read now (no descriptor, an error of the disk) is neither gone nor damaged: the daemon does not start, and the next one reads it again.
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
@@ -84,12 +85,15 @@ impl Records {
     }
 
     /// Every pod, with what its task remembered.
-    pub fn pods(&self) -> Vec<(KeptPod, Memory)> {
+    ///
+    /// # Errors
+    /// One cannot be read now. Whoever took it for gone would end that pod.
+    pub fn pods(&self) -> Result<Vec<(KeptPod, Memory)>> {
         let load = |pod: KeptPod| {
-            let memory = self.memory(&pod.pod.metadata.uid).unwrap_or_default();
-            (pod, memory)
+            let memory = self.read(&self.memory_file(&pod.pod.metadata.uid))?;
+            Ok((pod, memory.unwrap_or_default()))
         };
-        self.read_all(&self.pods).into_iter().map(load).collect()
+        self.read_all(&self.pods)?.into_iter().map(load).collect()
     }
 
     /// What could not be trusted since this was asked last.
@@ -98,9 +102,12 @@ impl Records {
         std::mem::take(&mut damaged)
     }
 
-    /// What a pod's task remembered.
+    /// What a pod's task remembered, for somebody to look at.
     pub fn memory(&self, uid: &PodUid) -> Option<Memory> {
-        self.read(&self.memory_file(uid))
+        let read = self.read(&self.memory_file(uid));
+        read.inspect_err(|error| eprintln!("{error:#}"))
+            .ok()
+            .flatten()
     }
 
     /// Keeps a new pod so that a daemon which is killed now finds it again. [`Records::settle_pod`] makes it outlast a power cut.
@@ -151,7 +158,10 @@ impl Records {
     }
 
     /// Every ConfigMap and Secret.
-    pub fn configs(&self) -> Vec<ConfigRecord> {
+    ///
+    /// # Errors
+    /// One cannot be read now. Whoever took it for gone would empty volumes.
+    pub fn configs(&self) -> Result<Vec<ConfigRecord>> {
         self.read_all(&self.configs)
     }
 
@@ -166,7 +176,10 @@ impl Records {
     }
 
     /// Every Service.
-    pub fn services(&self) -> Vec<ServiceRecord> {
+    ///
+    /// # Errors
+    /// One cannot be read now. Whoever took it for gone would give its address away.
+    pub fn services(&self) -> Result<Vec<ServiceRecord>> {
         self.read_all(&self.services)
     }
 
@@ -268,22 +281,20 @@ fn remove_for_good(path: &Path) -> Result<()> {
 }
 
 impl Records {
-    fn read<T: DeserializeOwned>(&self, path: &Path) -> Option<T> {
+    /// `None`: it is not there, or was damaged.
+    fn read<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return None,
-            Err(e) => {
-                eprintln!("record {}: {e}", path.display());
-                return None;
-            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e).with_context(|| format!("read record {}", path.display())),
         };
         let body = pod_host::unsealed(&bytes).map_err(|e| e.to_string());
         let value = body.and_then(|b| serde_json::from_slice(b).map_err(|e| e.to_string()));
         match value {
-            Ok(value) => Some(value),
+            Ok(value) => Ok(Some(value)),
             Err(cause) => {
                 self.set_aside(path, &cause);
-                None
+                Ok(None)
             }
         }
     }
@@ -304,14 +315,16 @@ impl Records {
         all.push(damaged);
     }
 
-    fn read_all<T: DeserializeOwned>(&self, folder: &Path) -> Vec<T> {
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut files: Vec<PathBuf> = entries.map(|e| e.path()).collect();
+    fn read_all<T: DeserializeOwned>(&self, folder: &Path) -> Result<Vec<T>> {
+        let entries = fs::read_dir(folder).and_then(Iterator::collect);
+        let entries: Vec<fs::DirEntry> =
+            entries.with_context(|| format!("list records in {}", folder.display()))?;
+        let mut files: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
         files.sort();
         files
             .iter()
             .filter(|f| f.extension().is_some_and(|e| e == "json"))
-            .filter_map(|f| self.read(f))
+            .filter_map(|f| self.read(f).transpose())
             .collect()
     }
 }
@@ -425,7 +438,7 @@ mod tests {
         });
         for bytes in torn.chain(changed) {
             fs::write(&path, &bytes).unwrap();
-            let found = records.pods();
+            let found = records.pods().unwrap();
             let uids: Vec<&str> = found
                 .iter()
                 .map(|(p, _)| p.pod.metadata.uid.as_str())
@@ -440,8 +453,57 @@ mod tests {
             );
         }
         fs::write(&path, &whole).unwrap();
-        assert_eq!(records.pods().len(), 2);
+        assert_eq!(records.pods().unwrap().len(), 2);
         assert!(records.take_damaged().is_empty());
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_neither_gone_nor_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path()).unwrap();
+        let base = dir.path().join("records");
+        let mut pod = Pod::default();
+        pod.metadata.uid = PodUid::new("here");
+        let kept = KeptPod {
+            pod,
+            object: Value::Null,
+            accepted: Timestamp::UNIX_EPOCH,
+        };
+        records.keep_pod(&kept).unwrap();
+        for file in [
+            "pods/u.json",
+            "memory/here.json",
+            "configs/Secret_default_s.json",
+            "services/default_s.json",
+        ] {
+            // A link to itself: it is there, and every read of it fails.
+            let path = base.join(file);
+            std::os::unix::fs::symlink(&path, &path).unwrap();
+            let told = [
+                records.pods().err(),
+                records.configs().err(),
+                records.services().err(),
+            ];
+            let told: Vec<String> = told.iter().flatten().map(|e| format!("{e:#}")).collect();
+            assert!(told.len() == 1 && told[0].contains(file), "{told:?}");
+            assert!(records.take_damaged().is_empty() && path.is_symlink());
+            fs::remove_file(&path).unwrap();
+        }
+        assert_eq!(records.pods().unwrap().len(), 1);
+        for folder in ["pods", "configs", "services"] {
+            // A file where a folder was cannot be listed.
+            let folder = base.join(folder);
+            fs::rename(&folder, base.join("away")).unwrap();
+            fs::write(&folder, "").unwrap();
+            let found = (records.pods(), records.configs(), records.services());
+            assert!(
+                found.0.is_err() || found.1.is_err() || found.2.is_err(),
+                "{}",
+                folder.display()
+            );
+            fs::remove_file(&folder).unwrap();
+            fs::rename(base.join("away"), &folder).unwrap();
+        }
     }
 
     #[test]
@@ -471,11 +533,16 @@ mod tests {
                 records.keep_config(one).unwrap();
             }
         }
-        let mut found: Vec<_> = records.configs().into_iter().map(|c| c.uid).collect();
+        let mut found: Vec<_> = records
+            .configs()
+            .unwrap()
+            .into_iter()
+            .map(|c| c.uid)
+            .collect();
         found.sort();
         assert_eq!(found, ["u1", "u2", "u3"]);
         records.forget_config(&all[0]).unwrap();
-        assert_eq!(records.configs().len(), 2);
+        assert_eq!(records.configs().unwrap().len(), 2);
     }
 
     #[test]
@@ -524,7 +591,7 @@ mod tests {
         bytes[last] ^= 4;
         fs::write(&memory, bytes).unwrap();
         assert!(records.memory(&uid).is_none());
-        assert!(records.configs().is_empty());
+        assert!(records.configs().unwrap().is_empty());
         let names: Vec<String> = records.take_damaged().into_iter().map(|d| d.name).collect();
         assert_eq!(names, ["u", "ConfigMap_default_x"]);
     }

@@ -25,16 +25,19 @@ pub struct Services {
 
 impl Services {
     /// Those that were kept.
-    pub fn open(records: Records, versions: &Versions) -> Self {
+    ///
+    /// # Errors
+    /// One cannot be read now.
+    pub fn open(records: Records, versions: &Versions) -> anyhow::Result<Self> {
         let feed = Arc::new(Feed::new(versions.clone()));
-        for record in records.services() {
+        for record in records.services()? {
             feed.put(record.key(), record);
         }
-        Self {
+        Ok(Self {
             feed,
             records,
             entering: Mutex::default(),
-        }
+        })
     }
 
     /// The feed.
