@@ -141,7 +141,7 @@ impl NodeNetwork {
         });
         let wire = match opened.transpose() {
             Ok(wire) => wire,
-            Err(error) if options.choice == Choice::Auto => {
+            Err(error) if options.choice == Choice::Auto && !is_of_own_files(&error) => {
                 notes.push(format!("pods get no network but loopback: {error:#}"));
                 mode = NetworkMode::None;
                 None
@@ -247,6 +247,14 @@ impl NodeNetwork {
     }
 }
 
+/// What cannot be read now is no sign that this node permits no network: pods have addresses by it.
+fn is_of_own_files(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(pod_network::NetworkError::File { .. })
+    )
+}
+
 fn open_bridge(
     options: &NetworkOptions,
     places: NetworkPlaces<'_>,
@@ -257,9 +265,15 @@ fn open_bridge(
         .clone()
         .unwrap_or_else(|| bridge_name(places.run));
     let file = places.root.join("records").join("network.json");
-    let kept = fs::read(&file)
-        .ok()
-        .and_then(|text| serde_json::from_slice::<KeptSubnets>(&text).ok());
+    let kept = match fs::read(&file) {
+        Ok(text) => serde_json::from_slice::<KeptSubnets>(&text).ok(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        // Other subnets than those of the pods that run are no way out.
+        Err(source) => {
+            let (step, path) = ("reading", file);
+            return Err(pod_network::NetworkError::File { step, path, source }.into());
+        }
+    };
     let kept = kept.filter(|k| {
         options.pods.is_none_or(|p| p.trunc() == k.pods)
             && options.services.is_none_or(|s| s.trunc() == k.services)
@@ -505,6 +519,42 @@ async fn blocking<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn subnets_or_leases_that_cannot_be_read_are_no_reason_for_a_node_without_a_network() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, run) = (dir.path().join("root"), dir.path().join("run"));
+        fs::create_dir_all(root.join("records")).unwrap();
+        fs::create_dir_all(run.join("network/leases")).unwrap();
+        let options = NetworkOptions {
+            choice: Choice::Auto,
+            pods: Some("10.1.0.0/24".parse().unwrap()),
+            services: Some("10.2.0.0/24".parse().unwrap()),
+            ..NetworkOptions::default()
+        };
+        let open = || {
+            let places = NetworkPlaces {
+                root: &root,
+                run: &run,
+            };
+            NodeNetwork::open(&options, places, None).map(|_| ())
+        };
+        let kept = KeptSubnets {
+            pods: "10.1.0.0/24".parse().unwrap(),
+            services: "10.2.0.0/24".parse().unwrap(),
+        };
+        let file = root.join("records/network.json");
+        fs::write(&file, serde_json::to_vec(&kept).unwrap()).unwrap();
+        open().unwrap();
+        // A link to itself: it is there, and every read of it fails.
+        let lease = run.join("network/leases/10.1.0.3");
+        std::os::unix::fs::symlink(&lease, &lease).unwrap();
+        assert!(format!("{:#}", open().unwrap_err()).contains("10.1.0.3"));
+        fs::remove_file(&lease).unwrap();
+        fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(&file, &file).unwrap();
+        assert!(format!("{:#}", open().unwrap_err()).contains("network.json"));
+    }
 
     #[test]
     fn each_node_has_a_bridge_of_its_own() {
