@@ -16,11 +16,12 @@ use crate::launch::let_go;
 use crate::leftovers;
 use crate::logs::Log;
 use crate::poll::{Due, Token};
-use crate::records::{self, SavedContainer, SavedSupervisor, read_exit};
+use crate::records::{SavedContainer, read_exit};
 use crate::state::{Container, Exec, Output, Remains, Source, Supervisor, Then};
 use crate::streams;
 use pod_wire::supervisor::Descriptor;
 use std::collections::BTreeMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -55,39 +56,78 @@ impl Held {
     }
 
     /// The process of that identity: held, or opened now.
-    fn process(&mut self, id: &str, exec: Option<&str>, process: Identity) -> Option<OwnedFd> {
+    fn process(
+        &mut self,
+        id: &str,
+        exec: Option<&str>,
+        process: Identity,
+    ) -> io::Result<Option<OwnedFd>> {
         let held = self.take(id, exec, Descriptor::Process);
         // Of one that has been reaped a pidfd names no pid any more; that it was this one the node daemon knows.
         let held = held.filter(|fd| identity::pid_of(fd).is_none_or(|pid| pid == process.pid));
-        held.or_else(|| process.open())
+        held.map_or_else(|| process.open(), |held| Ok(Some(held)))
     }
+
+    /// All that is to be known of a container before anything is done to it.
+    fn look(&mut self, mut saved: SavedContainer, of_this_boot: bool) -> io::Result<Found> {
+        let pidfd = match saved.process {
+            Some(process) if of_this_boot => self.process(&saved.id, None, process)?,
+            _ => None,
+        };
+        let mut execs = Vec::new();
+        for exec in &saved.execs {
+            let pidfd = match exec.process {
+                Some(process) => self.process(&saved.id, Some(&exec.name), process)?,
+                None => None,
+            };
+            execs.push(pidfd);
+        }
+        if saved.exit.is_none() && saved.process.is_some() {
+            saved.exit = read_exit(&saved.exit_file)?;
+        }
+        Ok(Found {
+            saved,
+            pidfd,
+            execs,
+        })
+    }
+}
+
+/// A container that is written down, its process, and those of its execs in the same order.
+struct Found {
+    saved: SavedContainer,
+    pidfd: Option<OwnedFd>,
+    execs: Vec<Option<OwnedFd>>,
 }
 
 impl Supervisor {
     /// Takes over what a predecessor in the same folder has left.
-    pub(crate) fn adopt(&mut self, mut held: Held) {
-        let predecessor: Option<SavedSupervisor> = records::load(&self.place.supervisor()).ok();
-        let same_boot = |p: &SavedSupervisor| identity::boot_id().is_ok_and(|id| id == p.boot_id);
-        let of_this_boot = predecessor.as_ref().is_none_or(same_boot);
+    ///
+    /// # Errors
+    /// A part of it cannot be looked at now. Nothing was done to any of it.
+    pub(crate) fn adopt(&mut self, mut held: Held) -> io::Result<()> {
+        let predecessor = self.place.predecessor()?;
+        let of_this_boot = match &predecessor {
+            Some(predecessor) => identity::boot_id()? == predecessor.boot_id,
+            None => true,
+        };
+        let containers = self.place.containers()?.into_iter();
+        let mut containers = containers
+            .map(|saved| held.look(saved, of_this_boot))
+            .collect::<io::Result<Vec<_>>>()?;
         if let Some(predecessor) = &predecessor {
             self.replays.enter(predecessor.generation);
             if of_this_boot {
                 leftovers::end_launchers(predecessor.process);
             }
         }
-        let mut containers = self.place.containers();
         // The pause process first: it is what the namespaces of the others are compared with.
-        containers.sort_by_key(|c| !c.pause);
-        for saved in containers {
-            match saved.process {
-                Some(process) => {
-                    let pidfd = match of_this_boot {
-                        true => held.process(&saved.id, None, process),
-                        false => None,
-                    };
-                    self.adopt_container(saved, process, pidfd, &mut held);
-                }
+        containers.sort_by_key(|c| !c.saved.pause);
+        for found in containers {
+            match found.saved.process {
+                Some(process) => self.adopt_container(found, process, &mut held),
                 None => {
+                    let saved = found.saved;
                     let remains = Remains {
                         cgroup_dirs: saved.cgroup_dirs,
                         state_dir: saved.state_dir,
@@ -97,18 +137,17 @@ impl Supervisor {
             }
         }
         self.save_own();
+        Ok(())
     }
 
-    fn adopt_container(
-        &mut self,
-        saved: SavedContainer,
-        process: Identity,
-        pidfd: Option<OwnedFd>,
-        held: &mut Held,
-    ) {
+    fn adopt_container(&mut self, found: Found, process: Identity, held: &mut Held) {
+        let Found {
+            saved,
+            pidfd,
+            execs,
+        } = found;
         let number = self.number();
         let exit = saved.exit.clone();
-        let exit = exit.or_else(|| read_exit(&saved.exit_file));
         let has_ended = exit.is_some();
         let mut output = Output {
             settings: saved.log.clone(),
@@ -147,9 +186,9 @@ impl Supervisor {
         self.containers.insert(number, container);
         let begun = saved.execs.iter().filter(|e| e.process.is_none());
         let begun = begun.map(|e| e.since).min();
-        for exec in saved.execs {
+        for (exec, pidfd) in saved.execs.into_iter().zip(execs) {
             if let Some(process) = exec.process {
-                self.adopt_exec(&id, exec.name, process, held);
+                self.adopt_exec(&id, exec.name, process, pidfd, held);
             }
         }
         if let Some(since) = begun.filter(|_| !has_ended) {
@@ -206,8 +245,14 @@ impl Supervisor {
         }
     }
 
-    fn adopt_exec(&mut self, container: &str, name: String, process: Identity, held: &mut Held) {
-        let pidfd = held.process(container, Some(&name), process);
+    fn adopt_exec(
+        &mut self,
+        container: &str,
+        name: String,
+        process: Identity,
+        pidfd: Option<OwnedFd>,
+        held: &mut Held,
+    ) {
         let terminal = held.take(container, Some(&name), Descriptor::Terminal);
         let number = self.number();
         let watched = pidfd.as_ref();

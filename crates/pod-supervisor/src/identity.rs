@@ -2,6 +2,7 @@
 
 use crate::verify::parse;
 use pod_sys::pidfd;
+use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -21,11 +22,33 @@ impl Identity {
     }
 
     /// Opens it. `None`: it is gone.
-    pub(crate) fn open(self) -> Option<OwnedFd> {
-        let fd = pidfd::open(self.pid).ok()?;
-        // Looked at after the pidfd was opened: what it means was there before this process could have taken over the pid.
-        (Self::of(self.pid) == Some(self)).then_some(fd)
+    ///
+    /// # Errors
+    /// It cannot be looked at now: it is not gone for that.
+    pub(crate) fn open(self) -> io::Result<Option<OwnedFd>> {
+        let look = || {
+            let fd = pidfd::open(self.pid)?;
+            // Looked at after the pidfd was opened: what it means was there before this process could have taken over the pid.
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
+            Ok((parse::start_ticks(&stat) == Some(self.start_ticks)).then_some(fd))
+        };
+        match look() {
+            Err(e) if !passes(&e) => Ok(None),
+            looked => looked,
+        }
     }
+}
+
+/// Whether what failed may go well another time: this process, or the machine, lacks something for it.
+fn passes(error: &io::Error) -> bool {
+    let lack = [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+        Errno::AGAIN,
+        Errno::IO,
+    ];
+    Errno::from_io_error(error).is_some_and(|e| lack.contains(&e))
 }
 
 /// This boot of the machine.
@@ -62,16 +85,16 @@ mod tests {
     fn a_pid_with_another_start_time_is_another_process() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let own = Identity::of(child.id() as i32).unwrap();
-        let fd = own.open().unwrap();
+        let fd = own.open().unwrap().unwrap();
         assert_eq!(pid_of(&fd), Some(own.pid));
         let other = Identity {
             start_ticks: own.start_ticks + 1,
             ..own
         };
-        assert!(other.open().is_none());
+        assert!(other.open().unwrap().is_none());
         drop(child.stdin.take());
         child.wait().unwrap();
-        assert!(own.open().is_none());
+        assert!(own.open().unwrap().is_none());
         assert_eq!(pid_of(&fd), None);
         assert_eq!(boot_id().unwrap().len(), 36);
     }

@@ -106,7 +106,11 @@ fn run() -> Result<(), String> {
         for (name, fd) in held {
             all.enter(name, fd)?;
         }
-        supervisor.adopt(all);
+        if let Err(e) = supervisor.adopt(all) {
+            eprintln!("podwright-supervisor: {e}");
+            // At once, with all descriptors open: who sees the connection end finds this status.
+            std::process::exit(pod_wire::NOT_NOW);
+        }
     } else {
         supervisor.save_own();
     }

@@ -50,8 +50,18 @@ pub(crate) fn write_exit(path: &Path, record: &ExitRecord) -> io::Result<()> {
 }
 
 /// The record in an exit file; `None` while it holds none, or where it was changed since.
-pub(crate) fn read_exit(path: &Path) -> Option<ExitRecord> {
-    let bytes = std::fs::read(path).ok()?;
+///
+/// # Errors
+/// It is there, and cannot be read now.
+pub(crate) fn read_exit(path: &Path) -> io::Result<Option<ExitRecord>> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(exit_in(&bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn exit_in(bytes: &[u8]) -> Option<ExitRecord> {
     let mut lines = bytes.split(|b| *b == b'\n');
     let (body, sum) = (lines.next()?, lines.next()?);
     let whole = sum == format!("{:08x}", crc32fast::hash(body)).as_bytes();
@@ -151,21 +161,39 @@ impl Place {
         self.0.join(id)
     }
 
-    /// All containers that are written down. What cannot be read is set aside under another name: nobody acts on half a truth.
-    pub(crate) fn containers(&self) -> Vec<SavedContainer> {
-        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
-        let files = entries.map(|e| e.path());
-        let files = files.filter(|p| p.extension().is_some_and(|e| e == "container"));
-        files
-            .filter_map(|path| {
-                let loaded: Option<SavedContainer> = load(&path).ok();
-                if loaded.is_none() {
+    /// All containers that are written down. What is damaged is set aside under another name: nobody acts on half a truth.
+    ///
+    /// # Errors
+    /// One cannot be read now: it runs all the same.
+    pub(crate) fn containers(&self) -> io::Result<Vec<SavedContainer>> {
+        let mut containers = Vec::new();
+        for entry in std::fs::read_dir(&self.0)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|e| e != "container") {
+                continue;
+            }
+            match load(&path) {
+                Ok(container) => containers.push(container),
+                Err(e) if is_damage(&e) => {
                     // It tells a person what was there; it goes with the sandbox.
                     let _ = std::fs::rename(&path, path.with_extension("unreadable"));
                 }
-                loaded
-            })
-            .collect()
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(containers)
+    }
+
+    /// The predecessor; `None` where it was not written down, or that is damaged.
+    ///
+    /// # Errors
+    /// It cannot be read now.
+    pub(crate) fn predecessor(&self) -> io::Result<Option<SavedSupervisor>> {
+        match load(&self.supervisor()) {
+            Ok(found) => Ok(Some(found)),
+            Err(e) if is_damage(&e) || e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     /// Removes what is known of a container.
@@ -194,12 +222,19 @@ pub(crate) fn save(path: &Path, value: &impl Serialize) -> io::Result<()> {
     })
 }
 
+/// Whether what [`load`] has met is damage: it was read, and is not what was written. Anything else may be read another time.
+fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, UnexpectedEof};
+    matches!(error.kind(), InvalidData | UnexpectedEof)
+}
+
 /// Reads what [`save`] has written.
 ///
 /// # Errors
-/// `InvalidData` when it is not that, whole and unchanged.
+/// `InvalidData` or `UnexpectedEof` when it is not that, whole and unchanged; those of reading, with the path.
 pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
-    let bytes = std::fs::read(path)?;
+    let at = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
+    let bytes = std::fs::read(path).map_err(at)?;
     let broken = || io::Error::new(io::ErrorKind::InvalidData, "is damaged");
     let (sum, rest) = bytes.split_at_checked(8).ok_or_else(broken)?;
     let body = rest.strip_prefix(b"\n").ok_or_else(broken)?;
@@ -231,17 +266,38 @@ mod tests {
         write_exit(&path, &record).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len(), EXIT_FILE);
-        assert_eq!(read_exit(&path), Some(record.clone()));
+        assert_eq!(read_exit(&path).unwrap(), Some(record.clone()));
         let length = bytes.iter().position(|b| *b == b'\n').unwrap() + 9;
         for bit in 0..length * 8 {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             std::fs::write(&path, &changed).unwrap();
-            assert_eq!(read_exit(&path), None, "bit {bit}");
+            assert_eq!(read_exit(&path).unwrap(), None, "bit {bit}");
             std::fs::write(&path, &bytes[..bit / 8]).unwrap();
-            assert_eq!(read_exit(&path), None, "{} bytes", bit / 8);
+            assert_eq!(read_exit(&path).unwrap(), None, "{} bytes", bit / 8);
         }
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_neither_gone_nor_damaged() {
+        let dir = std::env::temp_dir().join(format!("sup-unread-{}", std::process::id()));
+        let place = Place::in_sandbox(&dir);
+        place.make().unwrap();
+        assert!(place.predecessor().unwrap().is_none());
+        let (own, one) = (place.supervisor(), place.container("c1"));
+        for path in [&own, &one] {
+            // A link to itself: it is there, and every read of it fails.
+            std::os::unix::fs::symlink(path, path).unwrap();
+        }
+        assert!(place.predecessor().is_err() && place.containers().is_err());
+        assert!(read_exit(&one).is_err());
+        assert!(one.is_symlink());
+        std::fs::remove_file(&one).unwrap();
+        std::fs::write(&one, "half").unwrap();
+        assert!(place.containers().unwrap().is_empty() && !one.exists());
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert!(place.containers().is_err());
     }
 
     #[test]
@@ -296,7 +352,7 @@ mod tests {
         assert!(app.started_at.is_some() && app.exit.is_none() && app.execs.len() == 1);
         let ended: SavedContainer = load(&before("ended.container")).unwrap();
         assert_eq!(ended.exit.map(|e| e.code), Some(5));
-        assert_eq!(read_exit(&before("exit")).map(|e| e.code), Some(5));
+        assert_eq!(read_exit(&before("exit")).unwrap().map(|e| e.code), Some(5));
     }
 
     #[test]

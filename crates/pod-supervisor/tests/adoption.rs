@@ -531,7 +531,8 @@ fn a_container_whose_record_is_damaged_is_set_aside_and_the_others_are_adopted()
     let held = pod_sys::pidfd::open(pids[0]).unwrap();
     pod_sys::pidfd::send_signal(&held, 9).unwrap();
     for name in ["c1.unreadable", "c1.out", "c1.mark"] {
-        fs::remove_file(pod.dir.join("state").join(name)).unwrap();
+        // What it printed may not have been read before the kill: then there is no file of it.
+        let _ = fs::remove_file(pod.dir.join("state").join(name));
     }
     let _ = fs::remove_dir_all(pod.dir.join("ctr/c1"));
     until("its cgroups are empty", || {

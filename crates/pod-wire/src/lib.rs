@@ -19,5 +19,8 @@ pub mod verify;
 /// [`supervisor::Event::Made`].
 pub const VERSION: u32 = 2;
 
+/// Exit status of a supervisor that could not look at what it was to adopt, and has touched nothing of it: another one may (EX_TEMPFAIL).
+pub const NOT_NOW: i32 = 75;
+
 /// Longest frame in bytes; what is larger travels as a memfd.
 pub const MAX_FRAME: usize = 16 << 20;
