@@ -10,6 +10,7 @@ use rustix::fs::{FileType, Mode, OFlags, fstat};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::time::Duration;
 
 /// Most bytes of a termination message file that are read: its last ones.
 const MESSAGE_BYTES: u64 = 4096;
@@ -23,6 +24,10 @@ const LOG_WINDOW: u64 = 256 << 10;
 
 /// Why nobody can know how a container ended that outlived its supervisor.
 const UNSEEN: &str = "it ended while its supervisor was dead, and the kernel does not tell how";
+
+/// How often an exit record is read again that cannot be read, and how long is waited between.
+const READS: u32 = 10;
+const READ_PAUSE: Duration = Duration::from_millis(50);
 
 /// Exit code where nobody can know.
 const UNKNOWN: i32 = 255;
@@ -81,9 +86,28 @@ pub(crate) fn not_started(cause: &str) -> Exit {
 }
 
 /// The record in a supervisor's exit file; `None` while it holds none, or where it was changed since: then nobody knows how it ended.
-pub(crate) fn recorded(dir: &ContainerDir) -> Option<ExitRecord> {
-    // A line of JSON, one with its checksum, then padding. Before it is written there are zeros, and no line.
-    let bytes = std::fs::read(dir.exit()).ok()?;
+///
+/// # Errors
+/// It is there, and cannot be read now.
+pub(crate) fn recorded(dir: &ContainerDir) -> io::Result<Option<ExitRecord>> {
+    let mut read = std::fs::read(dir.exit());
+    for _ in 0..READS {
+        match &read {
+            // Nobody reads it again once the end is entered.
+            Err(e) if e.kind() != io::ErrorKind::NotFound => std::thread::sleep(READ_PAUSE),
+            _ => break,
+        }
+        read = std::fs::read(dir.exit());
+    }
+    match read {
+        Ok(bytes) => Ok(recorded_in(&bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// A line of JSON, one with its checksum, then padding. Before it is written there are zeros, and no line.
+fn recorded_in(bytes: &[u8]) -> Option<ExitRecord> {
     let mut lines = bytes.split(|b| *b == b'\n');
     let (body, sum) = (lines.next()?, lines.next()?);
     let whole = sum == format!("{:08x}", crc32fast::hash(body)).as_bytes();

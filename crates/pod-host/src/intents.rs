@@ -86,11 +86,14 @@ pub(crate) fn begun(folder: &Path, intent: &Intent) -> Begun {
     Begun(folder.join(intent.file()))
 }
 
-/// Every operation that has not come to its end, and the files that cannot be read.
+/// Every operation that has not come to its end, and the files that are damaged.
+///
+/// # Errors
+/// One cannot be read now: it is not to be forgotten.
 pub(crate) fn left(folder: &Path) -> io::Result<(Vec<Intent>, Vec<PathBuf>)> {
     let (mut intents, mut damaged) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(folder)?.flatten() {
-        let path = entry.path();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
         if path.extension().is_some_and(|e| e == "new") {
             // Cut off before its operation began.
             let _ = fs::remove_file(&path);
@@ -99,7 +102,11 @@ pub(crate) fn left(folder: &Path) -> io::Result<(Vec<Intent>, Vec<PathBuf>)> {
         match records::load(&path) {
             Ok(Some(intent)) => intents.push(intent),
             Ok(None) => {}
-            Err(_) => damaged.push(path),
+            Err(e) if records::is_damage(&e) => damaged.push(path),
+            Err(e) => {
+                let text = format!("{}: {e}", path.display());
+                return Err(io::Error::new(e.kind(), text));
+            }
         }
     }
     Ok((intents, damaged))
@@ -108,6 +115,16 @@ pub(crate) fn left(folder: &Path) -> io::Result<(Vec<Intent>, Vec<PathBuf>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_intent_that_cannot_be_read_is_not_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        // A link to itself: it is there, and every read of it fails.
+        let path = dir.path().join("start-x");
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        let told = left(dir.path()).unwrap_err();
+        assert!(told.to_string().contains("start-x"), "{told}");
+    }
 
     #[test]
     fn what_has_begun_is_found_until_it_is_over() {

@@ -313,10 +313,13 @@ impl Node {
             }
         }
         // Before the killing: what ended by itself ended as it did.
-        let before: Vec<Option<ExitRecord>> = left
+        let before: Vec<Result<ExitRecord, String>> = left
             .iter()
-            .map(|(id, pid, handle, dir)| {
-                exit::recorded(dir).or_else(|| outcome(id, *pid, handle.as_deref()))
+            .map(|(id, pid, handle, dir)| match exit::recorded(dir) {
+                Ok(known) => known
+                    .or_else(|| outcome(id, *pid, handle.as_deref()))
+                    .ok_or_else(|| cause.to_owned()),
+                Err(e) => Err(format!("its exit record cannot be read: {e}")),
             })
             .collect();
         for cgroup in &cgroups {
@@ -325,8 +328,8 @@ impl Node {
         }
         for ((id, _, _, _), record) in left.iter().zip(before) {
             match record {
-                Some(record) => self.container_ended(pod, &record),
-                None => self.enter_end(pod, id, exit::unknown(cause), None),
+                Ok(record) => self.container_ended(pod, &record),
+                Err(cause) => self.enter_end(pod, id, exit::unknown(&cause), None),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use pod_model::ids::{ContainerId, ContainerName, PodUid, SandboxId, VolumeName};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// Plugin folders below a pod's `volumes`, as the kubelet names them; the second is podwright's own.
 const EMPTY_DIR: &str = "kubernetes.io~empty-dir";
@@ -154,6 +155,18 @@ impl SandboxDir {
 
     pub(crate) fn containers(&self) -> PathBuf {
         self.0.join("containers")
+    }
+
+    /// The folders of all containers.
+    ///
+    /// # Errors
+    /// They cannot be listed now.
+    pub(crate) fn every_container(&self) -> io::Result<Vec<ContainerDir>> {
+        let entries = match fs::read_dir(self.containers()) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        entries.map(|e| Ok(ContainerDir(e?.path()))).collect()
     }
 
     /// Folder of one container; the pause process has one too, by the sandbox's id.

@@ -86,11 +86,18 @@ pub fn unsealed(bytes: &[u8]) -> io::Result<&[u8]> {
     }
 }
 
+/// Whether what [`load`] has met is damage: it was read, and is not what was written. Anything else may be read another time.
+pub(crate) fn is_damage(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidData, UnexpectedEof};
+    matches!(error.kind(), InvalidData | UnexpectedEof)
+}
+
 /// Reads a record. `None`: it is not there.
 pub(crate) fn load<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    use io::ErrorKind::{NotADirectory, NotFound};
     match fs::read(path) {
         Ok(bytes) => Ok(Some(serde_json::from_slice(unsealed(&bytes)?)?)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) if matches!(e.kind(), NotFound | NotADirectory) => Ok(None),
         Err(e) => Err(e),
     }
 }

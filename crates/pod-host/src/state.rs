@@ -10,6 +10,8 @@ use pod_model::ids::{CgroupPath, ContainerId, PodRef, PodUid, SandboxId};
 use pod_model::runtime::{ContainerRecord, Exit, NamespaceMode, PodRuntime, RunState, Sandbox};
 use pod_wire::supervisor::Descriptor;
 use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,6 +95,24 @@ pub(crate) struct Held {
     pub(crate) ipc: OwnedFd,
     pub(crate) uts: OwnedFd,
     pub(crate) pid: OwnedFd,
+}
+
+impl Held {
+    /// Opens the namespaces of a process that lives when they are open.
+    pub(crate) fn open(pid: i32, handle: &OwnedFd) -> io::Result<Self> {
+        let open = |kind: &str| -> io::Result<OwnedFd> {
+            Ok(fs::File::open(format!("/proc/{pid}/ns/{kind}"))?.into())
+        };
+        let held = Self {
+            net: open("net")?,
+            ipc: open("ipc")?,
+            uts: open("uts")?,
+            pid: open("pid")?,
+        };
+        // Still there: so the pid meant it all the time.
+        pod_sys::pidfd::send_signal(handle, 0)?;
+        Ok(held)
+    }
 }
 
 /// One container.
@@ -195,15 +215,19 @@ impl SandboxState {
 
 impl ContainerState {
     /// Copies of what a successor of its supervisor needs.
-    pub(crate) fn kept(&self) -> Vec<(String, OwnedFd)> {
+    ///
+    /// # Errors
+    /// Those of [`Keep::copies`].
+    pub(crate) fn kept(&self) -> io::Result<Vec<(String, OwnedFd)>> {
         let id = self.config.id.as_str();
-        let mut all = self.keep.copies(id);
-        let pidfd = self.pidfd.as_ref().and_then(|fd| fd.try_clone().ok());
-        all.extend(pidfd.map(|fd| (called(id, Descriptor::Process), fd)));
-        for (name, waiting) in &self.execs {
-            all.extend(waiting.keep.copies(&format!("{id}/{name}")));
+        let mut all = self.keep.copies(id)?;
+        if let Some(pidfd) = &self.pidfd {
+            all.push((called(id, Descriptor::Process), pidfd.try_clone()?));
         }
-        all
+        for (name, waiting) in &self.execs {
+            all.extend(waiting.keep.copies(&format!("{id}/{name}"))?);
+        }
+        Ok(all)
     }
 
     /// Enters what came with the answer to its start.

@@ -179,7 +179,8 @@ fn r09_a_supervisor_that_may_start_no_process_says_so_and_recovers() {
 #[test]
 fn r26_a_daemon_that_starts_with_few_descriptors_works_or_says_so() {
     let node = Node::new("r26few");
-    start(&node, "witness", &pod("witness", "exec sleep 1000"));
+    start(&node, "witness", &pod("witness", "exec sleep 4261"));
+    let witness = node.pid_of("4261");
     for most in (4..40).step_by(3) {
         kill(node.daemon().expect("a daemon"));
         let mut command = Command::new("prlimit");
@@ -217,6 +218,7 @@ fn r26_a_daemon_that_starts_with_few_descriptors_works_or_says_so() {
             kill(few);
         }
         assert_eq!(node.status("witness"), "Running", "after {most}");
+        assert_eq!(node.pid_of("4261"), witness, "restarted after {most}");
     }
     let said = node.run(&["exec", "witness", "--", "echo", "unharmed"]);
     assert_eq!(said.ok(), "unharmed\n");

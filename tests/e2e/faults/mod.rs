@@ -13,6 +13,7 @@ mod objects;
 mod processes;
 mod streams;
 mod table;
+mod unread;
 mod upgrade;
 
 use e2e::Node;

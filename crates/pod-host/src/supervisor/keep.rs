@@ -1,6 +1,7 @@
 //! What the daemon holds of a process for a successor of its supervisor: while one of us holds it, it is not lost.
 
 use pod_wire::supervisor::Descriptor;
+use std::io;
 use std::os::fd::OwnedFd;
 
 /// Descriptors of one container or exec.
@@ -30,10 +31,12 @@ impl Keep {
     }
 
     /// Copies of all, each by the name that a successor knows it by.
-    pub(crate) fn copies(&self, whose: &str) -> Vec<(String, OwnedFd)> {
+    ///
+    /// # Errors
+    /// There is no descriptor for one: with a part of them a successor would lose the others.
+    pub(crate) fn copies(&self, whose: &str) -> io::Result<Vec<(String, OwnedFd)>> {
         let named = self.0.iter();
-        let named =
-            named.filter_map(|(kind, fd)| Some((called(whose, *kind), fd.try_clone().ok()?)));
+        let named = named.map(|(kind, fd)| Ok((called(whose, *kind), fd.try_clone()?)));
         named.collect()
     }
 }
@@ -64,7 +67,7 @@ mod tests {
     fn descriptors_go_by_the_names_that_came_with_them() {
         let names = [Descriptor::Process, Descriptor::Stdout];
         let mut keep = Keep::new(&names, two(), Descriptor::Process);
-        let copies = keep.copies("c1");
+        let copies = keep.copies("c1").unwrap();
         let called: Vec<&str> = copies.iter().map(|(n, _)| n.as_str()).collect();
         assert_eq!(called, ["c1:process", "c1:stdout"]);
         assert!(keep.copy(Descriptor::Stdin).is_none());
@@ -74,6 +77,6 @@ mod tests {
         assert_eq!(written, Ok(1));
         let mut old = Keep::new(&[], two(), Descriptor::Terminal);
         assert!(old.take(Descriptor::Terminal).is_some());
-        assert!(old.copies("c1/e1").is_empty());
+        assert!(old.copies("c1/e1").unwrap().is_empty());
     }
 }

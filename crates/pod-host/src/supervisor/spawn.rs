@@ -53,10 +53,12 @@ impl Running {
         }
     }
 
-    /// Ends it: it does not speak with us, and nobody else would know of it. It may be killed at any moment.
-    pub(crate) fn end(mut self) {
+    /// Ends it: it does not speak with us, and nobody else would know of it. It may be killed at any moment. `true`: it had ended itself,
+    /// and has touched nothing, since it could not look at what it was to adopt.
+    pub(crate) fn end(mut self) -> bool {
         let _ = self.0.kill();
-        let _ = self.0.wait();
+        let ended = self.0.wait();
+        ended.is_ok_and(|status| status.code() == Some(pod_wire::NOT_NOW))
     }
 }
 

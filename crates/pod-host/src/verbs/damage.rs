@@ -12,28 +12,13 @@ use crate::verbs::sandbox;
 use pod_driver::host::{HostErrorKind, HostResult};
 use pod_model::ids::{CgroupPath, PodRef};
 use pod_wire::supervisor::{Event, RequestBody};
-use std::fs;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the supervisor may take to end everything; after that the cgroups are emptied under it.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The first damaged record of a sandbox, and what is wrong with it.
-pub(crate) fn found(dir: &SandboxDir) -> Option<(PathBuf, String)> {
-    let containers = fs::read_dir(dir.containers()).into_iter().flatten();
-    let of_containers = containers
-        .flatten()
-        .flat_map(|e| ["record.json", "ended.json"].map(|name| e.path().join(name)));
-    let mut files = std::iter::once(dir.record()).chain(of_containers);
-    files.find_map(|path| {
-        let bytes = fs::read(&path).ok()?;
-        let cause = records::unsealed(&bytes).err()?.to_string();
-        Some((path, cause))
-    })
-}
 
 /// Ends the sandbox in `dir` because of a damaged file of it; gives the note for the log.
 pub(crate) async fn end(
@@ -50,26 +35,20 @@ pub(crate) async fn end(
         cause.to_owned(),
     );
     let ended = blocking(move || {
-        let mut names: Vec<String> = fs::read_dir(of.containers())
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|e| e.file_name().into_string().ok())
-            .collect();
-        names.extend(
-            of.path()
-                .file_name()
-                .and_then(|n| n.to_str())
-                .map(String::from),
-        );
+        let other = HostErrorKind::Other;
+        let containers = of.every_container();
+        let containers = containers.at_path(other, "damaged sandbox: listing", &of.containers())?;
+        let folders = containers.iter().map(|c| c.path()).chain([of.path()]);
+        let names = folders.filter_map(|f| f.file_name()?.to_str().map(String::from));
+        let names: Vec<String> = names.collect();
         let lock = of.lock();
         supervisor::end_holder(&lock).at_path(
-            HostErrorKind::Other,
+            other,
             "damaged sandbox: ending the supervisor that holds",
             &lock,
         )?;
         let root = &work.options.cgroup_root;
-        let leaves = cgroup::find(&work.layout, root, &names);
+        let leaves = cgroup::find(&work.layout, root, &names)?;
         let pod = pod_of(&work, &of, &leaves);
         // A failure is met again, and told, when the pod is removed.
         for leaf in &leaves {
@@ -113,9 +92,8 @@ fn pod_of(node: &Node, dir: &SandboxDir, leaves: &[CgroupPath]) -> Option<PodRef
     if let Ok(Some(file)) = records::load::<SandboxFile>(&dir.record()) {
         return Some(file.config.pod);
     }
-    let containers = fs::read_dir(dir.containers()).into_iter().flatten();
-    let mut files = containers.flatten().map(|e| e.path().join("record.json"));
-    let said = files.find_map(|path| records::load::<ContainerFile>(&path).ok().flatten());
+    let mut containers = dir.every_container().ok()?.into_iter();
+    let said = containers.find_map(|c| records::load::<ContainerFile>(&c.record()).ok().flatten());
     if let Some(file) = said {
         return Some(file.pod);
     }

@@ -20,7 +20,7 @@ use crate::failure::{At, blocking};
 use crate::node_state::{Loss, Node};
 use crate::paths::SandboxDir;
 use crate::records::{self, ContainerFile, EndedFile, SandboxFile};
-use crate::state::{ContainerState, Link, SandboxState};
+use crate::state::{ContainerState, Held, Link, SandboxState};
 use crate::supervisor::{self, AskError, Client, Keep};
 use crate::verbs::successor::{self, Found};
 use crate::verbs::{container, damage, sandbox, settle};
@@ -28,9 +28,12 @@ use pod_driver::host::{HostError, HostErrorKind, HostEvent, HostResult};
 use pod_model::config::SandboxConfig;
 use pod_model::ids::{ContainerId, PodUid, SandboxId};
 use pod_wire::supervisor::{self as wire, RequestBody};
+use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -53,9 +56,16 @@ pub(crate) async fn all(node: &Arc<Node>) -> HostResult<Vec<String>> {
     let entries = fs::read_dir(&folder).at_path(OTHER, "recovery: reading", &folder)?;
     let mut notes = Vec::new();
     let mut all = JoinSet::new();
-    for entry in entries.flatten() {
-        let (node, dir) = (Arc::clone(node), SandboxDir::new(entry.path()));
-        all.spawn(async move { one(&node, &dir).await.map_err(|e| (dir, e)) });
+    // All is read before anything is touched: what cannot be read now is not there for nobody.
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.at_path(OTHER, "recovery: reading", &folder)?;
+        let dir = SandboxDir::new(entry.path());
+        found.push((kept(&dir)?, dir));
+    }
+    for (kept, dir) in found {
+        let node = Arc::clone(node);
+        all.spawn(async move { one(&node, &dir, kept).await.map_err(|e| (dir, e)) });
     }
     while let Some(found) = all.join_next().await {
         match found.at(OTHER, "recovery")? {
@@ -84,14 +94,50 @@ fn cleanups(node: &Node) -> Vec<JoinHandle<()>> {
     taken.flatten().collect()
 }
 
-async fn one(node: &Arc<Node>, dir: &SandboxDir) -> HostResult<()> {
-    if let Some((file, cause)) = damage::found(dir) {
-        return damage::end(node, dir, &file, &cause).await;
+/// What is written down of a sandbox.
+enum Kept {
+    /// Nothing: it was made a moment before the daemon ended, and nothing was started in it. Or its record was removed by somebody.
+    Nothing,
+    /// A file of it, and what is wrong with that.
+    Damaged(PathBuf, String),
+    Whole(Box<SandboxFile>, Containers),
+}
+
+type Containers = Vec<(ContainerFile, Option<EndedFile>)>;
+
+/// Reads all of it.
+///
+/// # Errors
+/// A part of it cannot be read now. Whoever went on would end what he does not know.
+fn kept(dir: &SandboxDir) -> HostResult<Kept> {
+    match read(dir) {
+        Ok(Some((record, containers))) => Ok(Kept::Whole(Box::new(record), containers)),
+        Ok(None) => Ok(Kept::Nothing),
+        Err((path, e)) if records::is_damage(&e) => Ok(Kept::Damaged(path, e.to_string())),
+        Err((path, e)) => Err(e).at_path(OTHER, "recovery: reading", &path),
     }
-    let record = match records::load::<SandboxFile>(&dir.record()) {
-        Ok(Some(record)) => record,
-        // Made a moment before the daemon ended: nothing was started in it. Or its record was removed by somebody.
-        Ok(None) => {
+}
+
+fn read(dir: &SandboxDir) -> Result<Option<(SandboxFile, Containers)>, (PathBuf, io::Error)> {
+    fn load<T: DeserializeOwned>(path: PathBuf) -> Result<Option<T>, (PathBuf, io::Error)> {
+        records::load(&path).map_err(|e| (path, e))
+    }
+    let record = load(dir.record())?;
+    let mut containers = Vec::new();
+    let folders = dir.every_container();
+    for container in folders.map_err(|e| (dir.containers(), e))? {
+        let ended = load(container.ended())?;
+        let record = load(container.record())?;
+        containers.extend(record.map(|record| (record, ended)));
+    }
+    Ok(record.map(|record| (record, containers)))
+}
+
+async fn one(node: &Arc<Node>, dir: &SandboxDir, kept: Kept) -> HostResult<()> {
+    let (record, containers) = match kept {
+        Kept::Whole(record, containers) => (record, containers),
+        Kept::Damaged(file, cause) => return damage::end(node, dir, &file, &cause).await,
+        Kept::Nothing => {
             let dir = dir.clone();
             return blocking(move || {
                 let lock = dir.lock();
@@ -101,15 +147,15 @@ async fn one(node: &Arc<Node>, dir: &SandboxDir) -> HostResult<()> {
             })
             .await?;
         }
-        Err(e) => return Err(e).at_path(OTHER, "reading", &dir.record()),
     };
     let (pod, id) = (record.config.pod.uid.clone(), record.config.id.clone());
     // Known before anything is asked: what happens meanwhile is told at once.
     {
         let mut state = node.state();
         let known = state.enter(&pod);
-        for file in container_files(dir) {
-            known.containers.push(restored(dir, &record.config, file));
+        for (file, ended) in containers {
+            let restored = restored(dir, &record.config, file, ended);
+            known.containers.push(restored);
         }
         known.sandboxes.push(SandboxState {
             config: record.config,
@@ -126,12 +172,10 @@ async fn one(node: &Arc<Node>, dir: &SandboxDir) -> HostResult<()> {
         });
     }
     match successor::find(node, dir, &pod, &id).await {
-        Found::Lives(client, states) => adopt(node, &pod, &id, client, states).await,
+        Found::Lives(client, states, held) => adopt(node, &pod, &id, client, states, held).await,
         Found::Away(cause) => {
             let text = AskError::Away(cause.clone()).to_string();
-            if let Some(found) = node.state().sandbox_mut(&pod, &id) {
-                found.link = Link::Away(cause);
-            }
+            presume(node, &pod, &id, cause);
             let _ = node.losses.send(Loss { pod, sandbox: id });
             Err(HostError::new(OTHER, text))
         }
@@ -140,6 +184,19 @@ async fn one(node: &Arc<Node>, dir: &SandboxDir) -> HostResult<()> {
             let cause = "its supervisor was found dead, so how the container ended is not known";
             blocking(move || work.bury(&pod, &id, cause)).await
         }
+    }
+}
+
+/// Until its supervisor can be spoken with, a sandbox is what is written down of it: it runs, with all in it that has no end.
+fn presume(node: &Node, pod: &PodUid, id: &SandboxId, cause: String) {
+    let mut state = node.state();
+    if let Some(found) = state.sandbox_mut(pod, id) {
+        found.link = Link::Away(cause);
+        found.ready = true;
+    }
+    let containers = state.enter(pod).containers.iter_mut();
+    for container in containers.filter(|c| c.config.sandbox == *id) {
+        container.started(None);
     }
 }
 
@@ -189,9 +246,9 @@ async fn look(node: &Arc<Node>, loss: &Loss) -> bool {
         tokio::time::sleep(REST).await;
     }
     match successor::find(node, &dir, pod, id).await {
-        Found::Lives(client, states) => {
+        Found::Lives(client, states, held) => {
             // A failure is one container's own, that its next verb meets.
-            let _ = adopt(node, pod, id, client, states).await;
+            let _ = adopt(node, pod, id, client, states, held).await;
             true
         }
         Found::Away(cause) => {
@@ -226,9 +283,10 @@ async fn adopt(
     id: &SandboxId,
     client: Arc<Client>,
     states: Vec<wire::ContainerState>,
+    held: Option<Held>,
 ) -> HostResult<()> {
     let strangers = enter(node, pod, id, &states);
-    enter_pause(node, pod, id, &client, &states);
+    enter_pause(node, pod, id, &client, held);
     // From here on others may ask it.
     node.linked.notify_waiters();
     for said in states.iter().filter(|s| s.exit.is_none()) {
@@ -260,22 +318,22 @@ fn enter_keep(
     pod: &PodUid,
     sandbox: &SandboxId,
     said: &wire::ContainerState,
-    keep: Keep,
+    keep: Option<Keep>,
 ) -> bool {
     let mut state = node.state();
     if said.pause {
-        if let Some(found) = state.sandbox_mut(pod, sandbox) {
+        if let (Some(found), Some(keep)) = (state.sandbox_mut(pod, sandbox), keep) {
             found.keep = keep;
         }
         return true;
     }
-    match state.container_mut(pod, &said.id.as_str().into()) {
-        Some(found) => {
-            found.keep(keep);
-            true
-        }
-        None => false,
+    let Some(found) = state.container_mut(pod, &said.id.as_str().into()) else {
+        return false;
+    };
+    if let Some(keep) = keep {
+        found.keep(keep);
     }
+    true
 }
 
 fn end(id: &str) -> RequestBody {
@@ -335,13 +393,8 @@ fn enter_pause(
     pod: &PodUid,
     id: &SandboxId,
     client: &Arc<Client>,
-    states: &[wire::ContainerState],
+    held: Option<Held>,
 ) {
-    let pause = states.iter().find(|s| s.pause && s.exit.is_none());
-    let held = pause.and_then(|s| {
-        let handle = pod_sys::pidfd::open(s.pid).ok()?;
-        sandbox::open_namespaces(s.pid, &handle).ok()
-    });
     let ended = {
         let mut state = node.state();
         let Some(found) = state.sandbox_mut(pod, id) else {
@@ -395,23 +448,33 @@ async fn forget(
     container::remove(node, pod, &id, false).await
 }
 
-fn container_files(dir: &SandboxDir) -> Vec<ContainerFile> {
-    let entries = fs::read_dir(dir.containers()).into_iter().flatten();
-    let records = entries.flatten().map(|e| e.path().join("record.json"));
-    records
-        .filter_map(|path: PathBuf| records::load(&path).ok().flatten())
-        .collect()
-}
-
-fn restored(dir: &SandboxDir, sandbox: &SandboxConfig, file: ContainerFile) -> ContainerState {
+fn restored(
+    dir: &SandboxDir,
+    sandbox: &SandboxConfig,
+    file: ContainerFile,
+    ended: Option<EndedFile>,
+) -> ContainerState {
     let log = container::log_file(sandbox, &file.config);
     let container_dir = dir.container(file.config.id.as_str());
-    let ended: Option<EndedFile> = records::load(&container_dir.ended()).ok().flatten();
     let mut out = container::container_state(file, container_dir, log);
     if let Some(ended) = ended {
         out.end(ended.exit, ended.started_at);
     }
     out
+}
+
+/// Names of all containers that have a folder.
+fn with_folders(sandboxes: &Path) -> io::Result<BTreeSet<OsString>> {
+    let mut known = BTreeSet::new();
+    for sandbox in fs::read_dir(sandboxes)? {
+        let containers = SandboxDir::new(sandbox?.path()).every_container()?;
+        known.extend(
+            containers
+                .iter()
+                .filter_map(|c| Some(c.path().file_name()?.to_owned())),
+        );
+    }
+    Ok(known)
 }
 
 /// Newest first, as everybody expects it.
@@ -429,15 +492,14 @@ fn sort(node: &Node) {
 
 /// Removes snapshots of containers that nobody knows: left by a daemon that ended in between, or by a reboot.
 fn sweep_snapshots(node: &Node) {
-    let known: BTreeSet<String> = {
-        let state = node.state();
-        let containers = state.pods().flat_map(|(_, p)| &p.containers);
-        containers.map(|c| c.config.id.to_string()).collect()
+    // Also those of a sandbox that could not be found again: something of it may run.
+    let Ok(known) = with_folders(&node.paths.sandboxes()) else {
+        return;
     };
     let entries = fs::read_dir(node.paths.snapshots()).into_iter().flatten();
     for entry in entries.flatten() {
         let named = entry.file_name();
-        if !named.to_str().is_some_and(|n| known.contains(n)) {
+        if !known.contains(&named) {
             // Tried again at the next start.
             let _ = fs::remove_dir_all(entry.path());
         }

@@ -21,7 +21,6 @@ use pod_model::config::{NetworkMode, SandboxConfig};
 use pod_model::ids::{ContainerId, PodUid, SandboxId};
 use pod_model::runtime::NamespaceMode;
 use pod_oci::pause_spec;
-use pod_sys::pidfd;
 use pod_wire::launch::Rootfs;
 use pod_wire::supervisor::{CreateContainer, Descriptor, ReplyBody, RequestBody};
 use std::fs;
@@ -248,23 +247,7 @@ fn hold(answer: &Answer) -> io::Result<Held> {
             "the supervisor answered something else than a pid",
         ));
     };
-    open_namespaces(*pid, handle)
-}
-
-/// Opens the namespaces of a process that lives when they are open.
-pub(crate) fn open_namespaces(pid: i32, handle: &OwnedFd) -> io::Result<Held> {
-    let open = |kind: &str| -> io::Result<OwnedFd> {
-        Ok(fs::File::open(format!("/proc/{pid}/ns/{kind}"))?.into())
-    };
-    let held = Held {
-        net: open("net")?,
-        ipc: open("ipc")?,
-        uts: open("uts")?,
-        pid: open("pid")?,
-    };
-    // Still there: so the pid meant it all the time.
-    pidfd::send_signal(handle, 0)?;
-    Ok(held)
+    Held::open(*pid, handle)
 }
 
 fn network_of(config: &SandboxConfig, held: &Held) -> HostResult<Option<OwnedFd>> {

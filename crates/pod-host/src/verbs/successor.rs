@@ -10,10 +10,12 @@
 use crate::failure::blocking;
 use crate::node_state::Node;
 use crate::paths::SandboxDir;
-use crate::supervisor::{self, AskError, Client};
+use crate::state::Held;
+use crate::supervisor::{self, AskError, Client, LAST_WORDS};
 use pod_model::ids::{PodUid, SandboxId};
 use pod_wire::supervisor::{self as wire, Descriptor, ReplyBody, RequestBody};
 use rustix::io::Errno;
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -32,8 +34,8 @@ const SUCCESSORS: u32 = 5;
 
 /// What came of looking for a sandbox's supervisor.
 pub(crate) enum Found {
-    /// It serves us, and this is what it knows.
-    Lives(Arc<Client>, Vec<wire::ContainerState>),
+    /// It serves us, this is what it knows, and these are the namespaces of its pause process unless that has ended.
+    Lives(Arc<Client>, Vec<wire::ContainerState>, Option<Held>),
     /// It may live, and cannot be spoken with now, for this reason.
     Away(String),
     /// Nobody is there, and nobody could be put there.
@@ -71,7 +73,10 @@ pub(crate) async fn find(
             Err(e) => Err(NoAnswer::Unknown(e.to_string())),
         };
         match answer {
-            Ok((client, states)) => return Found::Lives(client, states),
+            Ok((client, states)) => match pause(&states) {
+                Ok(held) => return Found::Lives(client, states, held),
+                Err(e) => away = format!("its pause process cannot be looked at: {e}"),
+            },
             Err(NoAnswer::Ended) if failed >= SUCCESSORS => return Found::Nobody,
             Err(NoAnswer::Silent) => {
                 return Found::Away(format!(
@@ -101,9 +106,22 @@ pub(crate) async fn link(
     id: &SandboxId,
 ) -> Result<Arc<Client>, AskError> {
     match find(node, dir, pod, id).await {
-        Found::Lives(client, _) => Ok(client),
+        Found::Lives(client, ..) => Ok(client),
         Found::Away(cause) => Err(AskError::Away(cause)),
         Found::Nobody => Err(AskError::Lost),
+    }
+}
+
+/// Namespaces of the pause process; `None` where it has ended.
+fn pause(states: &[wire::ContainerState]) -> io::Result<Option<Held>> {
+    let Some(pause) = states.iter().find(|s| s.pause && s.exit.is_none()) else {
+        return Ok(None);
+    };
+    let opened = pod_sys::pidfd::open(pause.pid).and_then(|handle| Held::open(pause.pid, &handle));
+    match opened {
+        Ok(held) => Ok(Some(held)),
+        Err(e) if passes(&e) => Err(e),
+        Err(_) => Ok(None),
     }
 }
 
@@ -143,7 +161,7 @@ fn passes(error: &io::Error) -> bool {
 
 /// One try to put a successor in the place of a supervisor that nobody can connect to.
 async fn succeed(node: &Arc<Node>, dir: &SandboxDir, pod: &PodUid, id: &SandboxId) -> States {
-    let held = held(node, pod, id);
+    let held = held(node, pod, id).map_err(|e| NoAnswer::Unknown(e.to_string()))?;
     let (work, at) = (Arc::clone(node), dir.clone());
     let started = blocking(move || {
         // One may live all the same, with its socket's name gone.
@@ -168,24 +186,30 @@ async fn succeed(node: &Arc<Node>, dir: &SandboxDir, pod: &PodUid, id: &SandboxI
         }
         Err(why) => {
             // It only fails when the runtime ends.
-            let _ = blocking(move || started.child.end()).await;
+            let not_now = blocking(move || started.child.end()).await;
+            let words = || fs::read_to_string(dir.path().join(LAST_WORDS)).unwrap_or_default();
             Err(match why {
-                NoAnswer::Silent => NoAnswer::Ended,
-                other => other,
+                NoAnswer::Unknown(cause) => NoAnswer::Unknown(cause),
+                _ if not_now.is_ok_and(|not_now| not_now) => {
+                    NoAnswer::Unknown(format!("no successor can adopt it now: {}", words().trim()))
+                }
+                NoAnswer::Ended | NoAnswer::Silent => NoAnswer::Ended,
             })
         }
     }
 }
 
 /// Copies of everything that we hold of a sandbox's processes, each by its name for a successor.
-fn held(node: &Node, pod: &PodUid, id: &SandboxId) -> Vec<(String, OwnedFd)> {
+fn held(node: &Node, pod: &PodUid, id: &SandboxId) -> io::Result<Vec<(String, OwnedFd)>> {
     let state = node.state();
     let pause = state.sandbox(pod, id).map(|s| s.keep.copies(id.as_str()));
+    let mut all = pause.transpose()?.unwrap_or_default();
     let containers = state.pod(pod).map(|p| p.containers.as_slice());
     let containers = containers.unwrap_or_default().iter();
-    let of_it = containers.filter(|c| c.config.sandbox == *id && !c.has_ended());
-    let of_it = of_it.flat_map(crate::state::ContainerState::kept);
-    pause.unwrap_or_default().into_iter().chain(of_it).collect()
+    for container in containers.filter(|c| c.config.sandbox == *id && !c.has_ended()) {
+        all.extend(container.kept()?);
+    }
+    Ok(all)
 }
 
 async fn ask_state(node: &Arc<Node>, socket: UnixStream, pod: &PodUid, id: &SandboxId) -> States {
@@ -201,23 +225,23 @@ async fn ask_state(node: &Arc<Node>, socket: UnixStream, pod: &PodUid, id: &Sand
     }
 }
 
-/// Asks for what is to be held of a process, for a later successor. A supervisor of protocol version 1 has nothing to give.
+/// Asks for what is to be held of a process, for a later successor. A supervisor of protocol version 1 has nothing to give. `None`: there is
+/// no answer, and what is held already is all there is.
 pub(crate) async fn hold(
     client: &Client,
     id: &str,
     exec: Option<String>,
-) -> crate::supervisor::Keep {
+) -> Option<supervisor::Keep> {
     let request = RequestBody::Hold {
         id: id.to_owned(),
         exec,
     };
-    match client.ask(request, Vec::new()).await {
-        Ok(answer) => match &answer.body {
-            ReplyBody::Held { descriptors } => {
-                supervisor::Keep::new(descriptors, answer.fds, Descriptor::Process)
-            }
-            _ => supervisor::Keep::default(),
-        },
-        Err(_) => supervisor::Keep::default(),
+    let answer = client.ask(request, Vec::new()).await.ok()?;
+    match &answer.body {
+        ReplyBody::Held { descriptors } => {
+            let first = Descriptor::Process;
+            Some(supervisor::Keep::new(descriptors, answer.fds, first))
+        }
+        _ => None,
     }
 }
