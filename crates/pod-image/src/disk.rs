@@ -65,7 +65,7 @@ impl Disk {
         if let Some(lock) = disk.try_lock()? {
             disk.sweep()?;
             disk.set_up(&lock)?;
-        } else if !disk.index().exists() {
+        } else if !is_there(&disk.index())? {
             let lock = disk.lock(&mut || {})?;
             disk.set_up(&lock)?;
         }
@@ -74,7 +74,7 @@ impl Disk {
 
     fn set_up(&self, lock: &Lock) -> Result<(), StoreError> {
         for (name, content) in [("oci-layout", LAYOUT), ("index.json", EMPTY_INDEX)] {
-            if !self.images().join(name).exists() {
+            if !is_there(&self.images().join(name))? {
                 self.write(lock, &self.images(), name, content)?;
             }
         }
@@ -307,6 +307,11 @@ fn private_folder(path: &Path, enforce: bool) -> Result<(), StoreError> {
         fs::set_permissions(path, Permissions::from_mode(0o700)).at("set the mode of", path)?;
     }
     Ok(())
+}
+
+/// Whether there is something. That this cannot be found out now is an error: what is there must not be made anew, nor taken for rubbish.
+pub(crate) fn is_there(path: &Path) -> Result<bool, StoreError> {
+    path.try_exists().at("look for", path)
 }
 
 /// Reads a file of the store that must be small.

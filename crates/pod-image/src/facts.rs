@@ -25,7 +25,11 @@ pub(crate) fn read(
     let layers = image.layers.iter().rev();
     let folders: Vec<PathBuf> = layers.map(|layer| disk.layer(&layer.chain)).collect();
     for folder in &folders {
-        if !folder.is_dir() {
+        let found = match std::fs::metadata(folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).at("look at", folder)?,
+            found => found.is_ok_and(|f| f.is_dir()),
+        };
+        if !found {
             return Err(StoreError::Damaged {
                 path: folder.clone(),
                 problem: "this unpacked layer is missing".into(),

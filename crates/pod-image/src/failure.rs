@@ -44,6 +44,16 @@ impl StoreError {
     pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::DiskFull { .. })
     }
+
+    /// Whether it is the store that is not as it should be: a file was read and is not what this program wrote, or is not there. Anything
+    /// else may go well another time, and says nothing about the store.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::DiskFull { .. } => false,
+        }
+    }
 }
 
 /// Gives a failed file operation its step and path.

@@ -1,7 +1,7 @@
 //! Reads images that are in the store: manifest and config of an index entry, and what nothing refers to any more.
 
 use crate::digest::Digest;
-use crate::disk::{Disk, Lock, read_small};
+use crate::disk::{Disk, Lock, is_there, read_small};
 use crate::failure::{At, StoreError};
 use crate::index::Index;
 use crate::limits::Limits;
@@ -22,6 +22,22 @@ pub(crate) fn read(disk: &Disk, digest: &Digest, limits: &Limits) -> Result<Imag
     let config = digest_of(manifest.config()).map_err(damaged)?;
     let config = read_small(&disk.blob(&config), limits.document_bytes)?;
     Image::new(&manifest, bytes.len() as u64, &config, limits).map_err(damaged)
+}
+
+/// The id of an image; `None` where it is damaged, so that nobody can know it.
+///
+/// # Errors
+/// It cannot be read now: whether it is in use cannot be told.
+pub(crate) fn id(
+    disk: &Disk,
+    manifest: &Digest,
+    limits: &Limits,
+) -> Result<Option<Digest>, StoreError> {
+    match read(disk, manifest, limits) {
+        Ok(image) => Ok(Some(image.id)),
+        Err(e) if e.is_damage() => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 /// What a collection took away.
@@ -108,7 +124,7 @@ impl Keep {
                 }
             }
             DocumentKind::Manifest => {
-                if !path.exists() {
+                if !is_there(&path)? {
                     // An entry for another platform, whose manifest was never copied.
                     return Ok(());
                 }
@@ -117,7 +133,7 @@ impl Keep {
                 let parts = document.layers().iter().chain([document.config()]);
                 self.blobs.extend(parts.filter_map(|d| digest_of(d).ok()));
                 let config = disk.blob(&digest_of(document.config()).map_err(damaged)?);
-                if !config.exists() {
+                if !is_there(&config)? {
                     return Ok(());
                 }
                 let config = read_small(&config, limits.document_bytes)?;

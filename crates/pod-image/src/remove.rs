@@ -63,7 +63,7 @@ pub struct Removed {
     pub freed: Freed,
 }
 
-/// An entry with the id of its image, if its manifest can still be read.
+/// An entry with the id of its image, unless that is damaged.
 struct Known {
     row: Row,
     id: Option<Digest>,
@@ -79,14 +79,7 @@ pub(crate) fn remove(
     let lock = disk.lock(&mut || {})?;
     disk.sweep()?;
     let mut index = Index::load(disk)?;
-    let known: Vec<Known> = index
-        .rows()
-        .into_iter()
-        .map(|row| {
-            let id = images::read(disk, &row.digest, limits).ok().map(|i| i.id);
-            Known { row, id }
-        })
-        .collect();
+    let known = known(disk, limits, &index)?;
     let doomed = find(&known, text)?;
     let stays = |k: &Known| !doomed.contains(&k.row);
     let mut removed = Removed::default();
@@ -117,6 +110,16 @@ pub(crate) fn remove(
     Ok(removed)
 }
 
+/// Every entry.
+fn known(disk: &Disk, limits: &Limits, index: &Index) -> Result<Vec<Known>, StoreError> {
+    let rows = index.rows().into_iter();
+    let known = rows.map(|row| {
+        let id = images::id(disk, &row.digest, limits)?;
+        Ok(Known { row, id })
+    });
+    known.collect()
+}
+
 /// Removes every image that has lost its name to another and is not in use.
 pub(crate) fn prune(
     disk: &Disk,
@@ -126,19 +129,17 @@ pub(crate) fn prune(
     let lock = disk.lock(&mut || {})?;
     disk.sweep()?;
     let mut index = Index::load(disk)?;
-    let mut removed = Removed::default();
-    index.remove(|row| {
-        let id = images::read(disk, &row.digest, limits).ok().map(|i| i.id);
-        let used = |id: &Digest| in_use.iter().any(|used| *used == *id.as_str());
-        let goes = row.name.is_none() && !id.as_ref().is_some_and(used);
-        if goes {
-            removed.images.extend(id);
-        }
-        goes
-    });
-    if !removed.images.is_empty() {
+    let used = |id: &Digest| in_use.iter().any(|used| *used == *id.as_str());
+    let mut doomed = known(disk, limits, &index)?;
+    doomed.retain(|k| k.row.name.is_none() && !k.id.as_ref().is_some_and(used));
+    if !doomed.is_empty() {
+        index.remove(|row| doomed.iter().any(|k| k.row == *row));
         index.store(disk, &lock)?;
     }
+    let mut removed = Removed {
+        images: doomed.into_iter().filter_map(|k| k.id).collect(),
+        ..Removed::default()
+    };
     removed.freed = images::collect(disk, &lock, &index, limits)?;
     disk.keep_reserve();
     Ok(removed)

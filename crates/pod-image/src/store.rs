@@ -171,11 +171,19 @@ impl Store {
         let digits = text.strip_prefix("sha256:").unwrap_or(text);
         let digest = if is_hex64(digits) {
             let rows = self.rows().map_err(store)?;
-            let mut known = rows.iter().filter_map(|row| {
-                let (facts, _) = self.facts_of(&row.digest).ok()?;
-                (facts.id.as_str().strip_prefix("sha256:") == Some(digits)).then_some(&row.digest)
-            });
-            known.next().cloned().ok_or_else(not_found)?
+            let mut found = None;
+            for row in rows.iter() {
+                match self.facts_of(&row.digest) {
+                    Ok((facts, _)) if facts.id.as_str().strip_prefix("sha256:") == Some(digits) => {
+                        found = Some(row.digest.clone());
+                        break;
+                    }
+                    Ok(_) => {}
+                    Err(e) if e.is_damage() => {}
+                    Err(e) => return Err(store(e)),
+                }
+            }
+            found.ok_or_else(not_found)?
         } else {
             let wanted = Reference::parse(text).map_err(|source| FactsError::Name {
                 name: text.to_owned(),

@@ -5,6 +5,7 @@ use pod_image::{FactsError, ImportOptions, Reference, RemoveError, Store};
 use pod_model::ids::ImageId;
 use serde_json::json;
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn image(text: &str) -> Image {
@@ -12,6 +13,56 @@ fn image(text: &str) -> Image {
         Layer::new().file("base", "shared by all"),
         Layer::new().file("own", text),
     ])
+}
+
+/// Makes `path` unreadable while `act` runs: a link to itself is there, and every read of it fails.
+fn unread<T>(path: &Path, act: impl FnOnce() -> T) -> T {
+    let aside = path.with_extension("aside");
+    fs::rename(path, &aside).unwrap();
+    std::os::unix::fs::symlink(path, path).unwrap();
+    let done = act();
+    assert!(path.is_symlink(), "{} was replaced", path.display());
+    fs::rename(&aside, path).unwrap();
+    done
+}
+
+#[test]
+fn what_cannot_be_read_is_neither_unused_nor_missing() {
+    if !root() {
+        return;
+    }
+    let rig = Rig::new();
+    let (old, new) = (image("1"), image("2"));
+    let manifest = rig
+        .import(&layout(&[(&old, None)]), Some("busybox"))
+        .unwrap()
+        .digest;
+    let layers = rig.folders("busybox");
+    rig.import(&layout(&[(&new, None)]), Some("busybox"))
+        .unwrap();
+    // A container uses the one that has no name any more.
+    let in_use = [ImageId::new(old.id().as_str())];
+    let blobs = rig.path("root/images/blobs/sha256");
+    for blob in [manifest.hex(), old.id().hex()] {
+        let blob = blobs.join(blob);
+        unread(&blob, || {
+            assert!(rig.store.prune(&in_use).is_err());
+            assert!(rig.store.collect().is_err());
+            let removed = rig.store.remove(old.id().as_str(), &in_use).unwrap_err();
+            assert!(matches!(removed, RemoveError::Store(_)), "{removed}");
+            let sought = rig.store.facts(&old.id().as_str().into()).unwrap_err();
+            assert!(matches!(sought, FactsError::Store { .. }), "{sought}");
+        });
+        assert!(layers.iter().all(|l| l.is_dir()));
+    }
+    rig.store.prune(&in_use).unwrap();
+    assert!(layers.iter().all(|l| l.is_dir()));
+    unread(&rig.path("root/images/index.json"), || {
+        assert!(Store::open(&rig.path("root")).is_err());
+    });
+    assert_eq!(rig.store.list().unwrap().len(), 2);
+    rig.store.prune(&[]).unwrap();
+    assert!(layers.iter().any(|l| !l.is_dir()));
 }
 
 #[test]

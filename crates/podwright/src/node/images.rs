@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use pod_api::backend::{ApiResult, ImageImport, ImageRecord, Progress};
 use pod_api::error::{ApiError, Reason};
 use pod_driver::queue::Message;
-use pod_image::{ImportOptions, Phase, Reference, RemoveError, Store};
+use pod_image::{FactsError, ImportOptions, Phase, Reference, RemoveError, Store};
 use pod_model::ids::{ImageId, ImageName};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -112,11 +112,17 @@ pub async fn remove(
     wanted: Vec<ImageName>,
 ) -> ApiResult<Vec<String>> {
     let removed = blocking(move || {
-        let in_use: Vec<ImageId> = wanted
-            .iter()
-            .filter_map(|n| store.facts(n).ok())
-            .map(|f| f.facts.id.clone())
-            .collect();
+        let mut in_use: Vec<ImageId> = Vec::new();
+        for wanted in &wanted {
+            match store.facts(wanted) {
+                Ok(found) => in_use.push(found.facts.id.clone()),
+                // Whether a pod uses it cannot be told now.
+                Err(FactsError::Store { source, .. }) if !source.is_damage() => {
+                    return Err(source.into());
+                }
+                Err(_) => {}
+            }
+        }
         store.remove(&name, &in_use)
     });
     let removed = removed.await?.map_err(|error| {
