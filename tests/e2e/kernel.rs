@@ -61,6 +61,14 @@ spec:
     node.wait_status("w8", &["Running"]);
     let pod = pod_cgroup(&node, "burstable", "w8");
     assert_cgroup(&node, &pod, ("cpu.shares", "307"), ("cpu.weight", "12"));
+    // All Burstable pods together have what they ask for.
+    let class = "burstable";
+    assert_cgroup(&node, class, ("cpu.shares", "307"), ("cpu.weight", "12"));
+    let idle = "apiVersion: v1\nkind: Pod\nmetadata: {name: idle}\nspec:\n  terminationGracePeriodSeconds: 0\n  containers:\n  - {name: a, image: busybox, command: [sleep, '1004']}\n";
+    node.run(&["run", "-d", &node.file("idle.yaml", idle)]).ok();
+    node.wait_status("idle", &["Running"]);
+    let class = "besteffort";
+    assert_cgroup(&node, class, ("cpu.shares", "2"), ("cpu.weight", "1"));
     assert_eq!(
         node.pod("w8")["status"]["qosClass"],
         Value::from("Burstable")

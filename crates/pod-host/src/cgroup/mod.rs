@@ -2,6 +2,7 @@
 //!
 //! Nothing here ever touches a cgroup outside the node's own root.
 
+mod classes;
 mod hasten;
 mod kill;
 mod layout;
@@ -9,6 +10,7 @@ mod pod;
 mod resize;
 mod stats;
 
+pub(crate) use classes::weigh_class;
 pub(crate) use hasten::Hasten;
 pub(crate) use kill::{find, processes_of, remove, remove_empty};
 pub(crate) use layout::{Layout, detect};

@@ -1,5 +1,6 @@
 //! The pod-level cgroup, by cgroups-rs, and the leaf that the node daemon itself lives in.
 
+use super::classes::weigh_class;
 use super::layout::Layout;
 use crate::failure::At;
 use cgroups_rs::Manager;
@@ -48,7 +49,7 @@ pub(crate) fn ensure(
             }
         }
     }
-    Ok(())
+    weigh_class(layout, root, cgroup)
 }
 
 /// The cgroup of the node daemon and the supervisors.

@@ -1,6 +1,6 @@
 //! Real cgroups below a root of their own. Privileged.
 
-use super::{Layout, detect, ensure, remove};
+use super::{Layout, detect, ensure, remove, weigh_class};
 use pod_model::config::PodCgroup;
 use pod_model::ids::CgroupPath;
 use std::fs;
@@ -102,4 +102,40 @@ fn nothing_outside_the_nodes_own_root_is_touched() {
         );
         assert!(remove(&layout, &root, &path).is_err(), "{outside}");
     }
+}
+
+#[test]
+fn pods_of_a_class_have_together_what_they_ask_for_and_those_that_ask_for_nothing_the_least() {
+    with_root("classes", |layout, root| {
+        let class = |name: &str| root.child(name).unwrap();
+        let weight = |name: &str| {
+            let (mount, file) = match layout.controller("cpu") {
+                Some(mount) => (mount, "cpu.shares"),
+                None => (Path::new("/sys/fs/cgroup"), "cpu.weight"),
+            };
+            read(&mount.join(class(name).relative()).join(file))
+        };
+        let v2 = layout.is_v2();
+        let shares = |n| PodCgroup {
+            cpu_shares: Some(n),
+            ..PodCgroup::default()
+        };
+        let pods = [("burstable", 307), ("burstable", 102), ("besteffort", 2)];
+        for (n, (name, asked)) in pods.iter().enumerate() {
+            let pod = class(name).child(&format!("pod{n}")).unwrap();
+            ensure(layout, root, &pod, &shares(*asked)).unwrap();
+        }
+        assert_eq!(weight("burstable"), if v2 { "16" } else { "409" });
+        assert_eq!(weight("besteffort"), if v2 { "1" } else { "2" });
+        let first = class("burstable").child("pod0").unwrap();
+        remove(layout, root, &first).unwrap();
+        weigh_class(layout, root, &first).unwrap();
+        assert_eq!(weight("burstable"), if v2 { "4" } else { "102" });
+        for name in ["burstable", "besteffort"] {
+            remove(layout, root, &class(name)).unwrap();
+        }
+        // Neither the last pod's end nor a pod without a class is an error.
+        weigh_class(layout, root, &first).unwrap();
+        weigh_class(layout, root, &root.child("pod9").unwrap()).unwrap();
+    });
 }

@@ -130,6 +130,7 @@ pub(crate) async fn remove(node: &Arc<Node>, pod: &PodRef, cgroup: &CgroupPath) 
             return vec![e];
         }
         left.extend(cgroup::remove(&work.layout, &work.options.cgroup_root, &cgroup).err());
+        left.extend(cgroup::weigh_class(&work.layout, &work.options.cgroup_root, &cgroup).err());
         let unmounted =
             unmount_below(&folder).at_path(OTHER, "pod: unmounting what is in", &folder);
         let safe = unmounted.is_ok();

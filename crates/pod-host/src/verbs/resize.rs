@@ -79,7 +79,8 @@ async fn write(
     blocking(move || {
         node.step(OTHER, "resize: writing")?;
         cgroup::lift_quotas(&node.layout, &ended);
-        cgroup::resize(&node.layout, &node.options.cgroup_root, &path, &files)
+        cgroup::resize(&node.layout, &node.options.cgroup_root, &path, &files)?;
+        cgroup::weigh_class(&node.layout, &node.options.cgroup_root, &path)
     })
     .await?
 }
