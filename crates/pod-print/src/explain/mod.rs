@@ -163,12 +163,7 @@ fn summary(
         }
     });
     if facts.pod.is_deleted() {
-        let running = facts
-            .runtime
-            .containers
-            .iter()
-            .filter(|c| c.state == RunState::Running);
-        return match running.count() {
+        return match still_runs(facts).len() {
             0 => "it is being deleted; nothing of it runs any more".to_owned(),
             1 => "it is being deleted; one container still runs".to_owned(),
             n => format!("it is being deleted; {n} containers still run"),
@@ -197,6 +192,13 @@ fn summary(
     }
 }
 
+/// Names of the containers that the host has running.
+fn still_runs(facts: Facts<'_>) -> Vec<&str> {
+    let all = facts.runtime.containers.iter();
+    let running = all.filter(|c| c.state == RunState::Running);
+    running.map(|c| c.name.as_str()).collect()
+}
+
 fn about(facts: Facts<'_>, focus: &Focus<'_>) -> About {
     let container = focus.container;
     let last = facts
@@ -212,25 +214,40 @@ fn about(facts: Facts<'_>, focus: &Focus<'_>) -> About {
         state: focus.state(facts.now),
         waiting_on: waiting_on(facts, focus, container),
         restarts: focus.status.map_or(0, |s| s.restart_count),
-        last_exit: last.and_then(last_exit),
+        last_exit: last.and_then(|record| last_exit(record, focus)),
         last_lines: facts.last_lines.to_vec(),
     }
 }
 
-fn last_exit(record: &ContainerRecord) -> Option<LastExit> {
+/// The host's record, in the words of the status where that tells of the same attempt: one that took too long has failed, whatever it
+/// returned.
+fn last_exit(record: &ContainerRecord, focus: &Focus<'_>) -> Option<LastExit> {
     let exit = record.exit.as_ref()?;
+    let told = focus
+        .status
+        .into_iter()
+        .flat_map(|s| [&s.state.terminated, &s.last_state.terminated])
+        .flatten()
+        .find(|t| !t.reason.is_empty() && t.container_id.ends_with(record.id.as_str()));
     Some(LastExit {
         attempt: record.attempt,
-        code: exit.code,
+        code: told.map_or(exit.code, |t| t.exit_code),
         signal: exit.signal,
         out_of_memory: exit.reason == "OOMKilled",
-        reason: exit.reason.clone(),
+        reason: told.map_or_else(|| exit.reason.clone(), |t| t.reason.clone()),
         message: exit.message.trim().to_owned(),
         at: exit.finished_at,
     })
 }
 
 fn waiting_on(facts: Facts<'_>, focus: &Focus<'_>, container: &Container) -> String {
+    if facts.pod.is_deleted() {
+        return match still_runs(facts).as_slice() {
+            [] => "the removal of what is left of it".to_owned(),
+            [one] => format!("the end of container {one:?}"),
+            several => format!("the end of the containers {}", several.join(", ")),
+        };
+    }
     let state = focus.status.map(|s| &s.state);
     let waiting = state.and_then(|s| s.waiting.as_ref());
     let reason = waiting.map_or("", |w| w.reason.as_str());

@@ -201,3 +201,50 @@ fn a_pod_with_nothing_wrong_is_said_to_be_well() {
     assert_eq!(told.container, None);
     assert_eq!(told.summary, "it runs, and everything of it is ready");
 }
+
+#[test]
+fn an_attempt_that_took_too_long_is_told_as_the_status_tells_it() {
+    let ended = json!({"exitCode": 124, "reason": "InitTimeout", "message": "did not end within 1s", "containerID": "podwright://fetch0"});
+    let init = json!([{"name": "fetch", "state": {"terminated": ended}}]);
+    let pod = pod("Failed", init, json!([]));
+    let runtime = runtime(&[("fetch", 0, 0, None, "Completed")]);
+    let text = told(&pod, &runtime, &PlanFacts::default(), &[]).text(now());
+    let words = "last exit     attempt 0: exit code 124 (InitTimeout), 10s ago";
+    assert!(text.contains(words), "{text}");
+}
+
+#[test]
+fn a_pod_that_is_being_deleted_waits_for_the_end_of_what_runs() {
+    let init = json!([{"name": "fetch", "state": {"waiting": {"reason": "PodInitializing"}}}]);
+    let mut pod = pod("Pending", init, json!([]));
+    pod.metadata.deletion_timestamp = Some(now());
+    let mut runtime = runtime(&[
+        ("fetch", 0, 0, None, "Completed"),
+        ("render", 0, 0, None, ""),
+        ("app", 0, 0, None, ""),
+    ]);
+    for (running, words) in [
+        (
+            2,
+            "it is being deleted; 2 containers still run.\n  waiting for   the end of the containers render, app\n",
+        ),
+        (
+            1,
+            "it is being deleted; one container still runs.\n  waiting for   the end of container \"app\"\n",
+        ),
+        (
+            0,
+            "it is being deleted; nothing of it runs any more.\n  waiting for   the removal of what is left of it\n",
+        ),
+    ] {
+        for (n, record) in runtime.containers.iter_mut().enumerate() {
+            record.state = if n >= 3 - running {
+                RunState::Running
+            } else {
+                RunState::Exited
+            };
+        }
+        let text = told(&pod, &runtime, &PlanFacts::default(), &[]).text(now());
+        assert!(text.contains(words), "{text}");
+    }
+}
