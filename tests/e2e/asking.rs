@@ -193,3 +193,62 @@ fn get_answers_in_the_forms_that_scripts_ask_for() {
     );
     node.finish();
 }
+
+#[test]
+fn logs_of_pods_that_a_selector_picks_come_with_their_names() {
+    let node = Node::new("askinglogs");
+    let pod = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{app: web}}}}\nspec:\n  restartPolicy: Never\n  \
+             initContainers: [{{name: i, image: busybox, command: [echo, 'first of {name}']}}]\n  \
+             containers: [{{name: a, image: busybox, command: [sh, -c, 'for n in $(seq 12); do echo $n; done']}}]\n---\n"
+        )
+    };
+    let file = node.file("pods.yaml", &(pod("one") + &pod("two")));
+    node.run(&["create", "-f", &file]).ok();
+    for name in ["one", "two"] {
+        node.wait_status(name, &["Completed"]);
+    }
+    let lines = |from: u32, prefix: &str| -> String {
+        (from..=12).map(|n| format!("{prefix}{n}\n")).collect()
+    };
+    let asked = node.run(&["logs", "-l", "app=web", "-c", "a"]);
+    assert_eq!(asked.ok(), lines(3, "") + &lines(3, ""));
+    let asked = node.run(&[
+        "logs",
+        "-l",
+        "app=web",
+        "--all-containers",
+        "--prefix",
+        "--tail=1",
+    ]);
+    assert_eq!(
+        asked.ok(),
+        "[pod/one/i] first of one\n[pod/one/a] 12\n[pod/two/i] first of two\n[pod/two/a] 12\n"
+    );
+    let asked = node.run(&[
+        "logs",
+        "-l",
+        "app=web",
+        "-c",
+        "a",
+        "-f",
+        "--prefix",
+        "--tail=-1",
+    ]);
+    for name in ["one", "two"] {
+        let own = format!("[pod/{name}/a] ");
+        let got: String = asked
+            .ok()
+            .split_inclusive('\n')
+            .filter(|l| l.starts_with(&own))
+            .collect();
+        assert_eq!(got, lines(1, &own), "{}", asked.out);
+    }
+    let asked = node.run(&["logs", "-l", "app=none"]);
+    assert_eq!(
+        (asked.ok(), asked.err.as_str()),
+        ("", "No resources found in default namespace.\n")
+    );
+    node.finish();
+}

@@ -429,6 +429,9 @@ pub struct LogsArgs {
     /// Take the pod's name from this manifest.
     #[arg(long = "filename", value_name = "FILE", conflicts_with = "pod")]
     pub files: Vec<PathBuf>,
+    /// Of every pod with these labels; the last 10 lines of each, where --tail says nothing else.
+    #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with_all = ["pod", "files"])]
+    pub selector: Option<String>,
     /// The namespace.
     #[command(flatten)]
     pub namespace: NamespaceArg,

@@ -10,37 +10,57 @@ use super::target::pod_name;
 use super::time::duration;
 use super::view;
 use jiff::Timestamp;
-use pod_api::client::{Client, LogRequest, Resource};
+use pod_api::client::{Client, LogRequest, Resource, Selectors};
+use pod_model::pod::Pod;
 use tokio::task::JoinSet;
+
+/// As kubectl has it: of many pods only their last lines, unless more are asked for.
+const TAIL_OF_MANY: u64 = 10;
 
 /// Shows what containers wrote.
 pub async fn logs(args: &LogsArgs, places: &Places) -> Outcome<u8> {
-    let (namespace, name, inline) = which(args)?;
+    let named = match args.selector {
+        Some(_) => None,
+        None => Some(which(args)?),
+    };
+    let inline = named.as_ref().and_then(|(_, _, inline)| inline.as_deref());
     if inline.is_some() && (args.container.is_some() || args.all_containers) {
         return Err(Failure::usage(
             "error: only one of -c, --all-containers or an inline [CONTAINER] arg is allowed",
         ));
     }
+    let request = request(args)?;
     let client = connect(places).await?;
-    let pod = view::pod(&client.get(Resource::Pods, &namespace, &name).await?)?;
-    let request = request(args, namespace, name)?;
-    if !args.all_containers {
-        let asked = args.container.as_deref().or(inline.as_deref());
-        let (container, said) = choose(&pod, asked)?;
+    let pods = match &named {
+        Some((namespace, name, _)) => {
+            vec![view::pod(
+                &client.get(Resource::Pods, namespace, name).await?,
+            )?]
+        }
+        None => selected(args, &client).await?,
+    };
+    let mut requests = Vec::new();
+    for pod in &pods {
+        let of_pod = |container: String| LogRequest {
+            namespace: pod.metadata.namespace.to_string(),
+            pod: pod.metadata.name.to_string(),
+            container,
+            ..request.clone()
+        };
+        if args.all_containers {
+            requests.extend(pod.spec.all().map(|(_, _, c)| of_pod(c.name.to_string())));
+            continue;
+        }
+        let (container, said) = choose(pod, args.container.as_deref().or(inline))?;
         if let Some(said) = said {
             note(&said);
         }
-        let request = LogRequest {
-            container,
-            ..request
-        };
-        copy(&client, &request, args.prefix).await?;
+        requests.push(of_pod(container));
+    }
+    if let ([one], false) = (requests.as_slice(), args.all_containers) {
+        copy(&client, one, args.prefix).await?;
         return Ok(0);
     }
-    let requests = pod.spec.all().map(|(_, _, container)| LogRequest {
-        container: container.name.to_string(),
-        ..request.clone()
-    });
     if args.follow {
         return side_by_side(&client, requests, args.prefix).await;
     }
@@ -55,11 +75,27 @@ pub async fn logs(args: &LogsArgs, places: &Places) -> Outcome<u8> {
     Ok(worst)
 }
 
-async fn side_by_side(
-    client: &Client,
-    requests: impl Iterator<Item = LogRequest>,
-    prefix: bool,
-) -> Outcome<u8> {
+/// The pods with those labels; that there are none is said.
+async fn selected(args: &LogsArgs, client: &Client) -> Outcome<Vec<Pod>> {
+    let namespace = args.namespace.or_default();
+    let selectors = Selectors {
+        labels: args.selector.clone().unwrap_or_default(),
+        ..Selectors::default()
+    };
+    let list = client
+        .list(Resource::Pods, Some(namespace), &selectors)
+        .await?;
+    let pods: Vec<Pod> = view::items(list)
+        .iter()
+        .map(view::pod)
+        .collect::<Outcome<_>>()?;
+    if pods.is_empty() {
+        note(&format!("No resources found in {namespace} namespace."));
+    }
+    Ok(pods)
+}
+
+async fn side_by_side(client: &Client, requests: Vec<LogRequest>, prefix: bool) -> Outcome<u8> {
     let mut tasks = JoinSet::new();
     for request in requests {
         let client = client.clone();
@@ -101,7 +137,8 @@ fn which(args: &LogsArgs) -> Outcome<(String, String, Option<String>)> {
     }
 }
 
-fn request(args: &LogsArgs, namespace: String, pod: String) -> Outcome<LogRequest> {
+/// What is asked of each container; its name and its pod are still open.
+fn request(args: &LogsArgs) -> Outcome<LogRequest> {
     let since_seconds = match &args.since {
         None => None,
         Some(text) => {
@@ -122,15 +159,16 @@ fn request(args: &LogsArgs, namespace: String, pod: String) -> Outcome<LogReques
         })?),
     };
     let tail = match args.tail {
-        None | Some(-1) => None,
+        None => args.selector.as_ref().map(|_| TAIL_OF_MANY),
+        Some(-1) => None,
         Some(n) => Some(
             u64::try_from(n)
                 .map_err(|_| Failure::usage("error: --tail must be greater than or equal to -1"))?,
         ),
     };
     Ok(LogRequest {
-        namespace,
-        pod,
+        namespace: String::new(),
+        pod: String::new(),
         container: String::new(),
         follow: args.follow,
         previous: args.previous,
