@@ -11,7 +11,7 @@
 //! The parent of an adopted process is init, not we: its end is told by its pidfd all the same.
 
 use crate::exits::Ended;
-use crate::identity::{self, Identity};
+use crate::identity::{self, Identity, lacks};
 use crate::launch::let_go;
 use crate::leftovers;
 use crate::logs::Log;
@@ -86,18 +86,24 @@ impl Held {
             saved.exit = read_exit(&saved.exit_file)?;
         }
         Ok(Found {
-            saved,
             pidfd,
             execs,
+            output: Output {
+                settings: saved.log.clone(),
+                tty: saved.tty,
+                ..Output::default()
+            },
+            saved,
         })
     }
 }
 
-/// A container that is written down, its process, and those of its execs in the same order.
+/// A container that is written down, its process, those of its execs in the same order, and where its output goes.
 struct Found {
     saved: SavedContainer,
     pidfd: Option<OwnedFd>,
     execs: Vec<Option<OwnedFd>>,
+    output: Output,
 }
 
 impl Supervisor {
@@ -115,6 +121,12 @@ impl Supervisor {
         let mut containers = containers
             .map(|saved| held.look(saved, of_this_boot))
             .collect::<io::Result<Vec<_>>>()?;
+        for Found { saved, output, .. } in &mut containers {
+            if saved.process.is_some() && saved.exit.is_none() {
+                // Whatever it has written of the log until it fails is what the next one would write.
+                self.adopt_streams(saved, &mut held, output)?;
+            }
+        }
         if let Some(predecessor) = &predecessor {
             self.replays.enter(predecessor.generation);
             if of_this_boot {
@@ -145,19 +157,12 @@ impl Supervisor {
             saved,
             pidfd,
             execs,
+            output,
         } = found;
         let number = self.number();
         let exit = saved.exit.clone();
         let has_ended = exit.is_some();
-        let mut output = Output {
-            settings: saved.log.clone(),
-            tty: saved.tty,
-            ..Output::default()
-        };
         let stdin = held.take(&saved.id, None, Descriptor::Stdin);
-        if !has_ended {
-            self.adopt_streams(&saved, held, &mut output);
-        }
         let pid_is_gone = pidfd.is_none();
         let watched = pidfd.as_ref().filter(|_| !has_ended);
         let watched =
@@ -219,11 +224,19 @@ impl Supervisor {
         }
     }
 
-    fn adopt_streams(&mut self, saved: &SavedContainer, held: &mut Held, output: &mut Output) {
+    fn adopt_streams(
+        &mut self,
+        saved: &SavedContainer,
+        held: &mut Held,
+        output: &mut Output,
+    ) -> io::Result<()> {
         if let Some(settings) = &saved.log {
             let base = self.place.log(&saved.id);
             // Without its log a container still runs; what it prints is read and lost.
-            output.log = Log::adopt(settings.clone(), &base, &mut self.scratch).ok();
+            output.log = match Log::adopt(settings.clone(), &base, &mut self.scratch) {
+                Err(e) if lacks(&e) => return Err(e),
+                adopted => adopted.ok(),
+            };
         }
         if saved.tty {
             let terminal = held.take(&saved.id, None, Descriptor::Terminal);
@@ -233,16 +246,19 @@ impl Supervisor {
             let stdout = (Descriptor::Stdout, stdout);
             let stderr = (Descriptor::Stderr, stderr);
             let mut find = |(kind, inode): (Descriptor, Option<u64>)| {
-                let found = held.take(&saved.id, None, kind);
-                let found = found.or_else(|| find_pipe(&saved.cgroup_dirs, inode?));
-                found.map(Source::new)
+                let found = match (held.take(&saved.id, None, kind), inode) {
+                    (None, Some(inode)) => find_pipe(&saved.cgroup_dirs, inode)?,
+                    (held, _) => held,
+                };
+                Ok::<_, io::Error>(found.map(Source::new))
             };
-            (output.stdout, output.stderr) = (find(stdout), find(stderr));
+            (output.stdout, output.stderr) = (find(stdout)?, find(stderr)?);
         }
         for source in [&output.stdout, &output.stderr].into_iter().flatten() {
             // It only fails for what is no open descriptor.
             let _ = streams::nonblocking(&source.fd);
         }
+        Ok(())
     }
 
     fn adopt_exec(
@@ -272,24 +288,41 @@ impl Supervisor {
 }
 
 /// The read end of a pipe that any process of the container holds open.
-fn find_pipe(cgroup_dirs: &[PathBuf], inode: u64) -> Option<OwnedFd> {
+///
+/// # Errors
+/// There is no descriptor, or no memory, to look for it: who took it for gone would lose what the container prints, and hold it up.
+fn find_pipe(cgroup_dirs: &[PathBuf], inode: u64) -> io::Result<Option<OwnedFd>> {
     let name = PathBuf::from(format!("pipe:[{inode}]"));
-    let text = std::fs::read_to_string(cgroup_dirs.first()?.join("cgroup.procs")).ok()?;
-    let open = |link: &Path| {
-        let flags =
-            rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
-        rustix::fs::open(link, flags, rustix::fs::Mode::empty()).ok()
+    let Some(dir) = cgroup_dirs.first() else {
+        return Ok(None);
     };
-    text.lines().find_map(|pid| {
-        let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
-        let mut links = fds.flatten().map(|e| e.path());
-        links.find_map(|link| {
-            let is_it = |l: &Path| std::fs::read_link(l).is_ok_and(|to| to == name);
+    let text = unless_lacking(std::fs::read_to_string(dir.join("cgroup.procs")))?;
+    for pid in text.unwrap_or_default().lines() {
+        let fds = unless_lacking(std::fs::read_dir(format!("/proc/{pid}/fd")))?;
+        for link in fds.into_iter().flatten().flatten().map(|e| e.path()) {
             // Looked at before it is opened: opening anything else might wait, or do something.
-            let fd = is_it(&link).then(|| open(&link))??;
-            // By then the number may have meant another file.
-            let stat = rustix::fs::fstat(&fd).ok()?;
-            (stat.st_ino == inode).then_some(fd)
-        })
-    })
+            if std::fs::read_link(&link).is_ok_and(|to| to == name)
+                && let Some(fd) = unless_lacking(open_pipe(&link))?
+                // By then the number may have meant another file.
+                && rustix::fs::fstat(&fd).is_ok_and(|stat| stat.st_ino == inode)
+            {
+                return Ok(Some(fd));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn open_pipe(link: &Path) -> io::Result<OwnedFd> {
+    let flags =
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC;
+    Ok(rustix::fs::open(link, flags, rustix::fs::Mode::empty())?)
+}
+
+/// `None`: it is gone, or is nothing of ours.
+fn unless_lacking<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
+    match looked {
+        Err(e) if lacks(&e) => Err(e),
+        looked => Ok(looked.ok()),
+    }
 }

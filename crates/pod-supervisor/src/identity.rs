@@ -33,21 +33,15 @@ impl Identity {
             Ok((parse::start_ticks(&stat) == Some(self.start_ticks)).then_some(fd))
         };
         match look() {
-            Err(e) if !passes(&e) => Ok(None),
+            Err(e) if !(lacks(&e) || Errno::from_io_error(&e) == Some(Errno::IO)) => Ok(None),
             looked => looked,
         }
     }
 }
 
-/// Whether what failed may go well another time: this process, or the machine, lacks something for it.
-fn passes(error: &io::Error) -> bool {
-    let lack = [
-        Errno::MFILE,
-        Errno::NFILE,
-        Errno::NOMEM,
-        Errno::AGAIN,
-        Errno::IO,
-    ];
+/// Whether this process, or the machine, has no room for one more thing that is open: another time it may have.
+pub(crate) fn lacks(error: &io::Error) -> bool {
+    let lack = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
     Errno::from_io_error(error).is_some_and(|e| lack.contains(&e))
 }
 

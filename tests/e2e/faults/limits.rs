@@ -53,6 +53,99 @@ fn r26_a_daemon_without_descriptors_fails_single_calls_and_recovers() {
 }
 
 #[test]
+fn r26_a_successor_with_few_descriptors_ends_no_container_and_loses_no_log() {
+    let node = Node::new("r26heir");
+    // So many that their supervisor needs more descriptors than the daemon, from which a successor has its limit.
+    let names: Vec<String> = (0..14).map(|n| format!("c{n}")).collect();
+    let containers = names.iter().map(|name| {
+        format!("  - {{name: {name}, image: busybox, command: [sh, -c, 'while echo tick; do sleep 0.2; done']}}\n")
+    });
+    let text = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: many}}\nspec:\n  restartPolicy: Never\n  \
+         terminationGracePeriodSeconds: 0\n  containers:\n{}",
+        containers.collect::<String>()
+    );
+    start(&node, "many", &text);
+    let daemon = node.daemon().expect("a daemon");
+    let lines = |name: &str| {
+        let said = node.run(&["logs", "many", "-c", name]);
+        said.ok().lines().count()
+    };
+    for spare in (0..100).step_by(9) {
+        // All that the daemon holds for the successor is copied for it.
+        let (open, _) = descriptors_and_threads(daemon);
+        limit_files(daemon, open + spare);
+        kill(super::named(&node, "podwright-super")[0]);
+        std::thread::sleep(Duration::from_millis(400));
+        limit_files(daemon, 1024);
+        until("a successor", Duration::from_secs(30), || {
+            let said = node.run(&["exec", "many", "-c", "c0", "--", "echo", "hello"]);
+            said.out == "hello\n"
+        });
+        assert_eq!(node.status("many"), "Running", "with {spare} to spare");
+        let before: Vec<usize> = names.iter().map(|n| lines(n)).collect();
+        for (name, before) in names.iter().zip(before) {
+            until("another line", Duration::from_secs(10), || {
+                lines(name) > before
+            });
+        }
+    }
+    assert_eq!(node.daemon(), Some(daemon));
+    // And with a daemon that holds nothing of them, and has few itself.
+    for most in (24..144).step_by(12) {
+        kill(node.daemon().expect("a daemon"));
+        kill(super::named(&node, "podwright-super")[0]);
+        start_with_few(&node, most);
+        // A successor that came to be keeps that limit.
+        let successors = super::named(&node, "podwright-super");
+        for few in daemon_of(&node).into_iter().chain(successors) {
+            kill(few);
+        }
+        assert_eq!(node.status("many"), "Running", "after {most}");
+        until("a successor", Duration::from_secs(30), || {
+            let said = node.run(&["exec", "many", "-c", "c0", "--", "echo", "hello"]);
+            said.out == "hello\n"
+        });
+        let before: Vec<usize> = names.iter().map(|n| lines(n)).collect();
+        for (name, before) in names.iter().zip(before) {
+            until(
+                &format!("another line of {name} after {most}"),
+                Duration::from_secs(10),
+                || lines(name) > before,
+            );
+        }
+    }
+    node.finish();
+}
+
+/// Has a daemon started that may have so many files open; whether it answered, and what was said.
+fn start_with_few(node: &Node, most: usize) -> (bool, String) {
+    let mut command = Command::new("prlimit");
+    command
+        .arg(format!("--nofile={most}:{most}"))
+        .arg(e2e::node::binary("podwright"))
+        .args(["get", "pods"]);
+    for (name, value) in node.command(&[]).get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    // To files: the daemon must not keep a pipe open.
+    let (out, err) = (node.folder().join("few.out"), node.folder().join("few.err"));
+    let status = command
+        .stdin(std::process::Stdio::null())
+        .stdout(fs::File::create(&out).unwrap())
+        .stderr(fs::File::create(&err).unwrap())
+        .status()
+        .unwrap();
+    let said = if status.success() { out } else { err };
+    (status.success(), fs::read_to_string(said).unwrap())
+}
+
+fn daemon_of(node: &Node) -> Option<u32> {
+    let mut all = super::named(node, "podwright").into_iter();
+    all.find(|p| is_daemon(*p))
+}
+
+#[test]
 fn r26_an_api_that_cannot_accept_does_not_spin() {
     let node = Node::new("r26accept");
     node.run(&["get", "pods"]).ok();
@@ -183,38 +276,19 @@ fn r26_a_daemon_that_starts_with_few_descriptors_works_or_says_so() {
     let witness = node.pid_of("4261");
     for most in (4..40).step_by(3) {
         kill(node.daemon().expect("a daemon"));
-        let mut command = Command::new("prlimit");
-        command
-            .arg(format!("--nofile={most}:{most}"))
-            .arg(e2e::node::binary("podwright"))
-            .args(["get", "pods"]);
-        for (name, value) in node.command(&[]).get_envs() {
-            command.env(name, value.unwrap_or_default());
-        }
         let began = Instant::now();
-        // To files: the daemon must not keep a pipe open.
-        let (out, err) = (node.folder().join("few.out"), node.folder().join("few.err"));
-        let status = command
-            .stdin(std::process::Stdio::null())
-            .stdout(fs::File::create(&out).unwrap())
-            .stderr(fs::File::create(&err).unwrap())
-            .status()
-            .unwrap();
+        let (answered, said) = start_with_few(&node, most);
         assert!(
             began.elapsed() < e2e::patient(Duration::from_secs(40)),
             "{most}: {:?}",
             began.elapsed()
         );
-        let read = |path| fs::read_to_string(path).unwrap();
-        match status.success() {
-            true => assert!(read(&out).contains("witness"), "{most}: {}", read(&out)),
-            false => assert!(!read(&err).is_empty(), "{most}: an error without words"),
+        match answered {
+            true => assert!(said.contains("witness"), "{most}: {said}"),
+            false => assert!(!said.is_empty(), "{most}: an error without words"),
         }
         // Whatever it did: with room it is all there.
-        if let Some(few) = super::named(&node, "podwright")
-            .into_iter()
-            .find(|p| is_daemon(*p))
-        {
+        if let Some(few) = daemon_of(&node) {
             kill(few);
         }
         assert_eq!(node.status("witness"), "Running", "after {most}");

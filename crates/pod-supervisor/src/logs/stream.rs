@@ -4,6 +4,7 @@ use super::entries::{self, Raw, Stamp};
 use super::file::LogFile;
 use super::journal::{Journal, Mark, Pending};
 use super::spool::{self, CHUNK, Read, Spool};
+use crate::identity::lacks;
 use crate::records::now;
 use pod_wire::supervisor::Log as Settings;
 use std::ffi::OsString;
@@ -96,6 +97,8 @@ impl Log {
         let [out, err, mark] = FILES.map(|f| with(base, f));
         let (journal, mark) = match Journal::open(&mark) {
             Ok((journal, mark)) => (Some(journal), mark.unwrap_or_default()),
+            // Without its mark lines would come twice.
+            Err(e) if lacks(&e) => return Err(e),
             Err(_) => (None, Mark::default()),
         };
         let [at_out, at_err] = mark.at;
