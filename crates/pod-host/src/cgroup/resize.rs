@@ -58,13 +58,14 @@ pub(crate) fn lift_quotas(layout: &Layout, ended: &[CgroupPath]) {
 /// The kernel would kill where too much is in use, so what can be given back is asked back first.
 fn shrink_v2(folder: &Path, value: &str) -> io::Result<()> {
     if let Ok(limit) = value.parse::<u64>() {
+        // Taken for nothing, what cannot be read would have the kernel kill.
         let current = || number(&folder.join("memory.current"));
-        let over = current().saturating_sub(limit);
+        let over = current()?.saturating_sub(limit);
         if over > 0 {
             // Since 5.19; it fails where not all of it could be had.
             let _ = write(&folder.join("memory.reclaim"), &over.to_string());
         }
-        let used = current();
+        let used = current()?;
         if used > limit {
             return Err(in_use(limit, used));
         }
@@ -78,16 +79,17 @@ fn limit_v1(folder: &Path, value: &str) -> io::Result<()> {
     let both = folder.join("memory.memsw.limit_in_bytes");
     let wanted = value.parse::<u64>().unwrap_or(u64::MAX);
     // Only where it was limited: a pod's own cgroup is not.
-    let limited = both.exists() && number(&both) < UNLIMITED;
+    let limited = both.try_exists()? && number(&both)? < UNLIMITED;
     let write_limit = || {
         write(&limit, value).map_err(|error| match error.kind() {
-            io::ErrorKind::ResourceBusy => {
-                in_use(wanted, number(&folder.join("memory.usage_in_bytes")))
-            }
+            io::ErrorKind::ResourceBusy => match number(&folder.join("memory.usage_in_bytes")) {
+                Ok(used) => in_use(wanted, used),
+                Err(_) => error,
+            },
             _ => error,
         })
     };
-    if limited && number(&both) < wanted {
+    if limited && number(&both)? < wanted {
         write(&both, value)?;
         return write_limit();
     }
@@ -106,13 +108,43 @@ fn in_use(limit: u64, used: u64) -> io::Error {
     io::Error::new(io::ErrorKind::ResourceBusy, text)
 }
 
-fn number(path: &Path) -> u64 {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.trim().parse().unwrap_or(0)
+fn number(path: &Path) -> io::Result<u64> {
+    let text = fs::read_to_string(path)?;
+    let number = text.trim().parse();
+    number.map_err(|e| io::Error::new(io::ErrorKind::InvalidData, format!("{text:?}: {e}")))
 }
 
 fn write(path: &Path, value: &str) -> io::Result<()> {
     use std::io::Write;
     let mut file = fs::OpenOptions::new().write(true).open(path)?;
     file.write_all(value.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_that_cannot_be_read_is_not_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let (most, used) = (
+            dir.path().join("memory.max"),
+            dir.path().join("memory.current"),
+        );
+        fs::write(&most, "max").unwrap();
+        // A link to itself: it is there, and every read of it fails.
+        std::os::unix::fs::symlink(&used, &used).unwrap();
+        assert!(shrink_v2(dir.path(), "4096").is_err());
+        assert_eq!(fs::read_to_string(&most).unwrap(), "max");
+        fs::remove_file(&used).unwrap();
+        fs::write(&used, "8192").unwrap();
+        let told = shrink_v2(dir.path(), "4096").unwrap_err();
+        assert!(
+            told.to_string().contains("below current usage (8192)"),
+            "{told}"
+        );
+        fs::write(&used, "1024").unwrap();
+        shrink_v2(dir.path(), "4096").unwrap();
+        assert_eq!(fs::read_to_string(&most).unwrap(), "4096");
+    }
 }
