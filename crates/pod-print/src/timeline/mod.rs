@@ -23,8 +23,10 @@ pub struct Timeline {
     pub to: Timestamp,
     /// Sandboxes, then containers in the order of the spec, each with its attempts in order.
     pub bars: Vec<Bar>,
-    /// Times in which no container ran, in order.
+    /// Times in which no container ran, in order. Of times in which an attempt ran that is not recorded any more none is told.
     pub gaps: Vec<Gap>,
+    /// Attempts before these, of sandboxes and containers, of which there is no record any more.
+    pub forgotten: u32,
 }
 
 /// One attempt of a sandbox or container.
@@ -137,7 +139,7 @@ impl Timeline {
                 let Some(bar) = bar(lane, record, before) else {
                     continue;
                 };
-                before = bar.to;
+                before = bar.to.map(|end| (bar.attempt, end));
                 bars.push(bar);
             }
         }
@@ -154,13 +156,20 @@ impl Timeline {
             .metadata
             .creation_timestamp
             .map_or(first, |created| created.min(first));
-        let gaps = gaps(&bars, from, to);
+        let (holes, forgotten) = holes(&bars, from);
+        let mut gaps = gaps(&bars, from, to);
+        gaps.retain(|g| {
+            !holes
+                .iter()
+                .any(|(start, end)| g.from < *end && *start < g.to)
+        });
         Self {
             pod: format!("{}/{}", pod.metadata.namespace, pod.metadata.name),
             from,
             to: to.max(from),
             bars,
             gaps,
+            forgotten,
         }
     }
 
@@ -205,7 +214,8 @@ fn sandboxes(runtime: &PodRuntime, now: Timestamp) -> Vec<Bar> {
     bars
 }
 
-fn bar(lane: Lane, record: &ContainerRecord, before: Option<Timestamp>) -> Option<Bar> {
+/// `before`: the attempt before it that is recorded, and its end.
+fn bar(lane: Lane, record: &ContainerRecord, before: Option<(u32, Timestamp)>) -> Option<Bar> {
     let exit = record.exit.as_ref();
     let finished = exit.and_then(|e| e.finished_at);
     let from = record.started_at.or(record.created_at).or(finished)?;
@@ -231,8 +241,28 @@ fn bar(lane: Lane, record: &ContainerRecord, before: Option<Timestamp>) -> Optio
         to,
         outcome,
         result,
-        waited_ms: before.map(|b| millis(b, from)),
+        waited_ms: before
+            .filter(|(attempt, _)| attempt.checked_add(1) == Some(record.attempt))
+            .map(|(_, end)| millis(end, from)),
     })
+}
+
+/// When attempts ran that are not recorded any more (at the earliest, at the latest), and how many they are. A sandbox that is gone took the
+/// records of what ran in it along.
+fn holes(bars: &[Bar], from: Timestamp) -> (Vec<(Timestamp, Timestamp)>, u32) {
+    let (mut holes, mut count) = (Vec::new(), 0);
+    let mut last: Option<&Bar> = None;
+    for bar in bars {
+        let of_same = last.filter(|l| l.lane == bar.lane && l.name == bar.name);
+        let next = of_same.map_or(0, |l| l.attempt.saturating_add(1));
+        if let Some(missing) = bar.attempt.checked_sub(next).filter(|n| *n > 0) {
+            let since = of_same.map_or(from, |l| l.to.unwrap_or(l.from));
+            holes.push((since, bar.from));
+            count += missing;
+        }
+        last = Some(bar);
+    }
+    (holes, count)
 }
 
 fn gaps(bars: &[Bar], from: Timestamp, to: Timestamp) -> Vec<Gap> {

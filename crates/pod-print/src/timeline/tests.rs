@@ -175,3 +175,31 @@ fn lengths_are_as_exact_as_a_person_can_use() {
         assert_eq!(took(ms), text);
     }
 }
+
+#[test]
+fn nothing_is_said_of_times_whose_attempts_are_not_recorded_any_more() {
+    // fetch #0 and app #0 went with their sandbox; fetch #2 was dropped between others.
+    let containers = vec![
+        record("fetch", 1, 4.0, Some((5.0, 3, "Error"))),
+        record("fetch", 3, 9.0, Some((10.0, 0, "Completed"))),
+        record("app", 1, 12.0, None),
+    ];
+    let line = Timeline::of(
+        &pod("Running"),
+        &runtime(true, containers),
+        at(20.0).parse().unwrap(),
+    );
+    assert_eq!(line.forgotten, 3);
+    assert_eq!(
+        line.gaps,
+        [],
+        "an attempt that is not recorded may have run then"
+    );
+    let waited: Vec<_> = line.bars.iter().map(|b| b.waited_ms).collect();
+    assert_eq!(waited, [None; 4]);
+    let text: Vec<String> = line.lines(100).into_iter().map(|l| l.text).collect();
+    assert_eq!(
+        text.last().map(String::as_str),
+        Some("not shown: 3 earlier attempts, whose records are gone")
+    );
+}

@@ -50,7 +50,7 @@ impl Timeline {
                 outcome: bar.map(|b| b.outcome),
             });
         }
-        if !self.gaps.is_empty() {
+        if !self.gaps.is_empty() || self.forgotten > 0 {
             lines.push(plain(String::new()));
         }
         for gap in &self.gaps {
@@ -64,6 +64,12 @@ impl Timeline {
                 gap.after
             );
             lines.push(plain(text));
+        }
+        if self.forgotten > 0 {
+            lines.push(plain(format!(
+                "not shown: {} earlier attempts, whose records are gone",
+                self.forgotten
+            )));
         }
         lines
     }
